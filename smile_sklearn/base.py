@@ -1,0 +1,393 @@
+"""What both estimators share: fit as a table of contents, certify, predict_with_certificate."""
+
+import time
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from smile_sklearn._validation import Integral, Interval, Real, StrOptions, validate_parameters
+from smile_sklearn.certificates import Certificate, CertifiedPrediction, Status, combine
+from smile_sklearn.exceptions import CertificateError, DomainError, PropertyError
+from smile_sklearn.inference import certified_rows, proven_variation, robustness_radius
+from smile_sklearn.network import freeze_backbone, plan_architecture
+from smile_sklearn.properties import InputDomain, Property, PropertySet, resolve_properties
+from smile_sklearn.reporting import backbone_utilisation, report_failure
+from smile_sklearn.training import make_method
+from smile_sklearn.training.net import one_seed
+from smile_sklearn.training.state import Goal, TrainingData, TrainingOptions, TrainingState
+from smile_sklearn.verification import make_verifier
+
+FITTED = (
+    "certificate_",
+    "snapshot_",
+    "backbone_",
+    "network_",
+    "properties_",
+    "relations_",
+    "couplings_",
+    "domain_",
+    "history_",
+    "n_iter_",
+    "counterexamples_",
+    "violation_bound_",
+    "backbone_utilisation_",
+    "phases_",
+)
+"""What fit creates; dropped when a fit starts, so that a failed one leaves no certificate."""
+
+
+class BaseSMiLE(BaseEstimator):
+    """Common part of `SMiLERegressor` and `SMiLEClassifier`; not for direct use."""
+
+    _parameter_constraints = {
+        "properties": [Property, PropertySet, None],
+        "method": "no_validation",  # by make_method, which knows the names and the phases
+        "backbone": "no_validation",  # by build_backbone
+        "hidden_layer_sizes": ["array-like"],
+        "n_latent": [Interval(Integral, 1, None, closed="left")],
+        "auxiliary": "no_validation",  # by build_auxiliary
+        "coupling": [StrOptions({"auto", "box", "shared"})],
+        "domain": [StrOptions({"auto"}), InputDomain],
+        "lambda_box": [Interval(Real, 0, None, closed="left")],
+        "pretrain_iter": [Interval(Integral, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "posttrain_iter": [Interval(Integral, 0, None, closed="left")],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "solver": [StrOptions({"highs", "gurobi"})],
+        "time_limit": [Interval(Real, 0, None, closed="neither")],
+        "on_failure": [StrOptions({"warn", "raise"})],
+        "verifier": "no_validation",  # by make_verifier
+        "device": [str, torch.device],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        properties=None,
+        *,
+        method="smile",
+        backbone=None,
+        hidden_layer_sizes=(32, 32),
+        n_latent=8,
+        auxiliary="auto",
+        coupling="auto",
+        domain="auto",
+        lambda_box=0.1,
+        pretrain_iter=20,
+        max_iter=100,
+        posttrain_iter=100,
+        learning_rate_init=5e-3,
+        batch_size="auto",
+        verifier="auto",
+        solver="highs",
+        time_limit=60.0,
+        on_failure="warn",
+        device="cpu",
+        n_jobs=None,
+        random_state=None,
+        verbose=0,
+    ):
+        self.properties = properties
+        self.method = method
+        self.backbone = backbone
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.n_latent = n_latent
+        self.auxiliary = auxiliary
+        self.coupling = coupling
+        self.domain = domain
+        self.lambda_box = lambda_box
+        self.pretrain_iter = pretrain_iter
+        self.max_iter = max_iter
+        self.posttrain_iter = posttrain_iter
+        self.learning_rate_init = learning_rate_init
+        self.batch_size = batch_size
+        self.verifier = verifier
+        self.solver = solver
+        self.time_limit = time_limit
+        self.on_failure = on_failure
+        self.device = device
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X, y, sample_weight=None):
+        """Train, verify, and freeze what was verified.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            In the units in which delta and the domain speak.
+        y : array-like of shape (n_samples,)
+        sample_weight : array-like of shape (n_samples,), default=None
+            Rows of weight 0 are left out, of the domain too.
+
+        Returns
+        -------
+        self : object
+            With ``certificate_``, unless ``properties`` is None.
+
+        Raises
+        ------
+        ValueError
+            On bad parameters, data, domains or properties that cannot be stated or met.
+        NotCertifiedError
+            If ``on_failure="raise"`` and no proof of HOLDS was found.
+        """
+        self._drop_fit()
+        validate_parameters(self)
+        X, y, weights, table = self._check_training_data(X, y, sample_weight)
+        method = make_method(self.method)
+        domain = self._resolve_domain(X, table)
+        state = self._prepare(method, X, y, weights, domain)
+        phases = tuple(phase(state) for phase in (method.pretrain, method.train, method.posttrain))
+        self._freeze(state, phases, X)
+        self._certify_fit()
+        return self
+
+    def certify(self, properties=None, *, time_limit=None, verifier="auto", n_jobs=None):
+        """Prove properties of the fitted model on its snapshot.
+
+        Parameters
+        ----------
+        properties : Property or PropertySet, default=None
+            None: those it was trained for. Others may be asked for as well.
+        time_limit : float, default=None
+            Wall seconds for the whole call; None: the estimator's ``time_limit``.
+        verifier : {"auto", "difference", "mip"} or Verifier, default="auto"
+        n_jobs : int, default=None
+            Properties verified side by side with joblib.
+
+        Returns
+        -------
+        Certificate
+            A new one; ``certificate_`` is never written.
+        """
+        check_is_fitted(self)
+        if properties is None:
+            if self.properties_ is None:
+                raise PropertyError(
+                    f"This {type(self).__name__} was fitted without properties. Pass one: certify(Fair('sex', 1.0))."
+                )
+            relations, couplings = self.relations_, self.couplings_
+        else:
+            relations = self._resolve_properties(properties, self.domain_)
+            couplings = ("auto",) * len(relations)
+        limit = self.time_limit if time_limit is None else time_limit
+        deadline = time.monotonic() + limit
+        prove = make_verifier(verifier, solver=self.solver).verify
+        certificates = Parallel(n_jobs=n_jobs)(
+            delayed(_prove)(prove, self.snapshot_, relation, coupling, deadline, self._output)
+            for relation, coupling in zip(relations, couplings, strict=True)
+        )
+        return combine(certificates)
+
+    def predict_with_certificate(self, X, property=None, method="global"):
+        """Predict, and say for each row what no related input can change; no optimisation.
+
+        With v the proven variation, f of every input related to x lies in
+        ``[f(x) - v, f(x) + v]``. A classifier's row is certified if that interval (of every
+        margin of the predicted class) excludes 0 strictly: the class cannot be flipped.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        property : str, default=None
+            Name of one property of the set ("fair"); None: the largest variation of all.
+        method : {"global"}, default="global"
+
+        Returns
+        -------
+        CertifiedPrediction
+
+        Raises
+        ------
+        ValueError
+            If nothing finite was proven, or the certificate is not this network's.
+        """
+        check_is_fitted(self)
+        if method != "global":
+            raise ValueError(f"Got method={method!r}, expected 'global', the one rule of this version.")
+        if self.certificate_ is None:
+            raise CertificateError(
+                f"This {type(self).__name__} has no certificate: it was fitted without properties, or its "
+                "snapshot was renewed. Fit it with properties=..., for instance Fair('sex', 1.0)."
+            )
+        self.certificate_.check_digest(self.snapshot_.digest)
+        variation, relations = proven_variation(self.certificate_, self.relations_, property)
+        X = self._check_rows(X)
+        output = self._output(X)
+        trusted = certified_rows(X, self.domain_, relations)
+        margin, lower, upper = self._intervals(output, variation)
+        robust = [relation.name for relation in relations if relation.name.startswith("globallyrobust")]
+        radius = np.full(len(X), np.nan)
+        if margin is not None and robust:
+            part = max(self.certificate_[name].variation for name in robust)
+            radius = np.where(trusted, robustness_radius(margin, part), np.nan)
+        certified = trusted if margin is None else trusted & (margin > variation)
+        return CertifiedPrediction(self._decide(output), certified, radius, lower, upper)
+
+    def refit_snapshot(self):
+        """Write the torch network out again after you edited ``network_``; drops ``certificate_``.
+
+        Returns
+        -------
+        self : object
+        """
+        check_is_fitted(self)
+        scale, shift = self._output_map
+        self.certificate_ = None
+        self.snapshot_ = self.network_.snapshot(self.domain_, output_scale=scale, output_shift=shift)
+        self.backbone_ = self._frozen_backbone()
+        return self
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "snapshot_")
+
+    def _drop_fit(self):
+        for name in FITTED:
+            if hasattr(self, name):
+                delattr(self, name)
+
+    def _check_training_data(self, X, y, sample_weight):
+        """Checked rows, targets and weights of mean 1; and X as given, whose dtypes say what is binary."""
+        table = X
+        X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=self._numeric_target)
+        if sample_weight is None:
+            weights = np.ones(len(X))
+        else:
+            weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+            kept = weights > 0
+            if not kept.any():
+                raise ValueError("Got sample_weight of zeros only, expected at least one positive weight.")
+            X, y, weights = X[kept], y[kept], weights[kept]
+            table = table[kept] if hasattr(table, "columns") else X
+        return X, self._encode_target(y, weights), weights / weights.mean(), table
+
+    def _resolve_domain(self, X, table):
+        names = getattr(self, "feature_names_in_", None)
+        if isinstance(self.domain, InputDomain):
+            if self.domain.n_features != X.shape[1]:
+                raise DomainError(
+                    f"Got a domain of {self.domain.n_features} features for X of {X.shape[1]} features."
+                )
+            self.domain.check_training_rows(X)
+            return self.domain
+        return InputDomain.from_data(table if hasattr(table, "dtypes") else X, feature_names=names)
+
+    def _resolve_properties(self, properties, domain):
+        names = getattr(self, "feature_names_in_", None)
+        names = None if names is None else tuple(names)
+        return resolve_properties(properties, domain, names, self._n_outputs)
+
+    def _prepare(self, method, X, y, weights, domain):
+        """Everything a phase needs: the untrained network, the data in unit coordinates, the goals."""
+        relations = () if self.properties is None else self._resolve_properties(self.properties, domain)
+        couplings = self._choose_couplings(method)
+        architecture = plan_architecture(
+            relations, couplings, domain, n_outputs=self._n_outputs, n_latent=self.n_latent
+        )
+        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        generator = torch.Generator().manual_seed(int(seed))
+        with one_seed(generator):
+            network = method.build(
+                architecture, self.backbone, tuple(self.hidden_layer_sizes), self.auxiliary
+            ).to(self.device)
+        scale, shift = self._output_map
+        goals = tuple(
+            Goal(relation, coupling, relation.epsilon_lower / scale, relation.epsilon_upper / scale)
+            for relation, coupling in zip(relations, couplings, strict=True)
+        )
+        tensors = (torch.as_tensor(part, device=self.device) for part in (domain.to_unit(X), y, weights))
+        self.relations_, self.couplings_ = relations, couplings
+        return TrainingState(
+            network=network,
+            data=TrainingData(*tensors),
+            loss=self._loss(),
+            goals=goals,
+            domain=domain,
+            output_scale=scale,
+            output_shift=shift,
+            keeps_mean=self._numeric_target,
+            options=self._options(len(X)),
+            generator=generator,
+        )
+
+    def _choose_couplings(self, method):
+        if self.properties is None:
+            return ()
+        members = self.properties.properties if isinstance(self.properties, PropertySet) else (self.properties,)
+        fixed = self.coupling if self.coupling != "auto" else method.default_coupling
+        return tuple(fixed or member.default_coupling for member in members)
+
+    def _options(self, n_rows):
+        return TrainingOptions(
+            lambda_box=self.lambda_box,
+            pretrain_iter=self.pretrain_iter,
+            max_iter=self.max_iter,
+            posttrain_iter=self.posttrain_iter,
+            learning_rate=self.learning_rate_init,
+            # About 50 steps an epoch whatever the size of the data, within sensible batches.
+            batch_size=int(np.clip(n_rows // 50, 32, 1024)) if self.batch_size == "auto" else self.batch_size,
+            device=self.device,
+            solver=self.solver,
+            time_limit=self.time_limit,
+            verbose=self.verbose,
+        )
+
+    def _freeze(self, state, phases, X):
+        """Write out what ``predict`` and the verifiers read; the module is kept for the user only."""
+        self.network_ = state.network.cpu().eval()
+        self.domain_ = state.domain
+        self.properties_ = self.properties
+        self.history_ = state.history
+        self.counterexamples_ = state.counterexamples
+        self.phases_ = phases
+        self.n_iter_ = self.max_iter
+        self.certificate_ = None
+        self.backbone_ = self._frozen_backbone()
+        self.snapshot_ = state.snapshot()
+        self.backbone_utilisation_ = backbone_utilisation(self.snapshot_, self.backbone_, self.domain_.to_unit(X))
+
+    def _frozen_backbone(self):
+        # A backbone that reads part of the features must repeat its bits (shared coupling).
+        shared = len(self.network_.architecture.reads) < self.network_.architecture.n_features
+        return freeze_backbone(self.network_.backbone, row_by_row=shared)
+
+    def _certify_fit(self):
+        if self.properties_ is None:
+            return
+        try:
+            certificate = self.certify(verifier=self.verifier, n_jobs=self.n_jobs)
+            report_failure(certificate, self.on_failure, self._output_map[0])
+        except BaseException:
+            self._drop_fit()
+            raise
+        self.certificate_ = certificate
+        self.violation_bound_ = certificate.bound
+        found = [part.counterexample for part in (certificate, *certificate.parts) if part.counterexample]
+        self.counterexamples_ = [*self.counterexamples_, *found]
+
+    def _check_rows(self, X):
+        return validate_data(self, X, dtype=np.float64, reset=False)
+
+    def _output(self, X):
+        """f at raw rows, (n, n_outputs): what every certificate speaks of."""
+        inputs = self.domain_.to_unit(X)
+        embedding = self.backbone_(inputs[:, list(self.snapshot_.reads)])
+        return self.snapshot_.forward(inputs, embedding)
+
+
+def _prove(prove, snapshot, relation, coupling, deadline, predict):
+    """One property; a module-level function, so that joblib can send it to a worker."""
+    left = max(0.0, deadline - time.monotonic())
+    return prove(snapshot, relation, coupling=coupling, time_limit=left, predict=predict)
+
+
+__all__ = ["BaseSMiLE", "Certificate", "Status"]

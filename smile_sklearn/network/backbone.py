@@ -1,0 +1,121 @@
+"""The backbone h: a built-in network, or any module of the user's."""
+
+import copy
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from smile_sklearn.snapshot.forward import evaluate
+from smile_sklearn.snapshot.graph import Graph, GraphBuilder
+
+
+class MLPBackbone(nn.Module):
+    """Relu network ``n_inputs -> hidden_layer_sizes -> n_latent``.
+
+    With no inputs (properties that hold nothing equal) it is a trainable constant.
+    """
+
+    def __init__(self, n_inputs, hidden_layer_sizes, n_latent):
+        super().__init__()
+        sizes = [n_inputs, *hidden_layer_sizes, n_latent] if n_inputs else [0, n_latent]
+        with warnings.catch_warnings():
+            # torch warns that a layer of no inputs has nothing to initialise, which is intended.
+            warnings.filterwarnings("ignore", message="Initializing zero-element tensors", category=UserWarning)
+            self.layers = nn.ModuleList(
+                nn.Linear(first, second, dtype=torch.float64) for first, second in zip(sizes[:-1], sizes[1:], strict=True)
+            )
+        if not n_inputs:
+            nn.init.zeros_(self.layers[0].bias)
+
+    def forward(self, inputs):
+        """Return the embedding (n, n_latent) of rows (n, n_inputs)."""
+        for layer in self.layers[:-1]:
+            inputs = torch.relu(layer(inputs))
+        return self.layers[-1](inputs)
+
+    def graph(self):
+        """The layers as a numpy graph, for the fixed-order forward pass of ``predict``."""
+        builder = GraphBuilder(self.layers[0].in_features)
+        node = 0
+        for index, layer in enumerate(self.layers):
+            node = builder.affine(layer.weight.detach().numpy().copy(), layer.bias.detach().numpy().copy(), node)
+            if index < len(self.layers) - 1:
+                node = builder.clamp(np.zeros(layer.out_features), np.full(layer.out_features, np.inf), node)
+        return builder.build()
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayBackbone:
+    """A built-in backbone frozen to arrays: equal rows give equal bits in any batch."""
+
+    graph: Graph
+
+    def __call__(self, inputs):
+        """Return the embedding (n, n_latent) of rows (n, n_inputs) in unit coordinates."""
+        return evaluate(self.graph, inputs, (len(self.graph) - 1,))[0]
+
+
+@dataclass(frozen=True, eq=False)
+class ModuleBackbone:
+    """A user's module in eval mode.
+
+    Parameters
+    ----------
+    module : nn.Module
+        A private float64 copy.
+    row_by_row : bool
+        The shared coupling needs h(x') = h(x'') bit for bit, and BLAS sums a row differently
+        with its place in the batch: rows are then evaluated one at a time.
+    """
+
+    module: nn.Module
+    row_by_row: bool
+
+    def __call__(self, inputs):
+        """Return the embedding (n, n_latent) of rows (n, n_inputs) in unit coordinates."""
+        rows = torch.as_tensor(np.ascontiguousarray(inputs))
+        self.module.eval()
+        with torch.no_grad():
+            if self.row_by_row:
+                return torch.cat([self.module(row[None]) for row in rows]).numpy()
+            return self.module(rows).numpy()
+
+
+def build_backbone(backbone, n_inputs, hidden_layer_sizes, n_latent):
+    """Return the backbone as a float64 module: built in, a user's module, or from a factory.
+
+    Raises
+    ------
+    ValueError
+        If the module does not map (n, n_inputs) to (n, n_latent).
+    """
+    if backbone is None:
+        return MLPBackbone(n_inputs, hidden_layer_sizes, n_latent)
+    if isinstance(backbone, nn.Module):
+        module = copy.deepcopy(backbone)
+    elif callable(backbone):
+        module = backbone(n_inputs, n_latent)
+    else:
+        raise ValueError(
+            f"Got backbone={backbone!r}, expected a torch.nn.Module, a function (n_inputs, n_latent) -> module, or None."
+        )
+    module = module.double()
+    module.eval()
+    with torch.no_grad():
+        shape = tuple(module(torch.full((2, n_inputs), 0.5, dtype=torch.float64)).shape)
+    if shape != (2, n_latent):
+        raise ValueError(
+            f"Got a backbone that maps (2, {n_inputs}) to {shape}, expected (2, {n_latent}): it reads the "
+            f"{n_inputs} features that the properties hold equal and returns n_latent={n_latent} units."
+        )
+    return module
+
+
+def freeze_backbone(module, *, row_by_row):
+    """Return the callable that ``predict`` uses, apart from the module that training changes."""
+    if isinstance(module, MLPBackbone):
+        return ArrayBackbone(module.graph())
+    return ModuleBackbone(copy.deepcopy(module).cpu(), row_by_row)

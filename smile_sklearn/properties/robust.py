@@ -1,0 +1,51 @@
+"""Global robustness: inputs close to each other have outputs close to each other."""
+
+from ..exceptions import PropertyError
+from .base import Property, outputs_text
+from .deltas import related_inputs_text, symmetric_delta
+from .features import check_number, number_text
+
+
+class GloballyRobust(Property):
+    r"""Inputs within `delta` of each other have outputs within `epsilon`, everywhere in the domain.
+
+    .. math:: |x'_j - x''_j| \le \delta_j \; \forall j
+              \quad\Rightarrow\quad |f(x') - f(x'')| \le \epsilon
+
+    Parameters
+    ----------
+    delta : float, array-like of shape (n_features,) or dict of feature -> float
+        In the units of X. A scalar applies to numeric and integer features; features that a dict
+        does not list are held equal. A one-hot group takes 0, or 1 = any category.
+    epsilon : float or None
+        In output units: those of y, or of the logit (of every margin for several classes).
+        None (robust around each row only, no global claim) is not supported in this version.
+
+    Examples
+    --------
+    >>> from smile_sklearn.properties import GloballyRobust, InputDomain
+    >>> domain = InputDomain([18, 0], [90, 1], feature_names=["age", "debt"])
+    >>> print(GloballyRobust({"age": 2}, epsilon=0.5).resolve(domain).statement)
+    for every two inputs that differ only in age (by at most 2), the outputs differ by at most 0.5
+    """
+
+    short_name = "globallyrobust"
+    default_coupling = "box"
+
+    def __init__(self, delta, epsilon):
+        self.delta = delta
+        self.epsilon = epsilon
+
+    def _relation(self, features, n_outputs):
+        if self.epsilon is None:
+            raise PropertyError(
+                "Got epsilon=None, expected a number >= 0. Without epsilon there is no global claim to "
+                "prove; that needs the local rule, which is not in this version."
+            )
+        epsilon = check_number(self.epsilon, "epsilon")
+        delta = symmetric_delta(self.delta, features)
+        statement = (
+            f"for every two inputs {related_inputs_text(delta, features)}, "
+            f"{outputs_text(n_outputs)} differ by at most {number_text(epsilon)}"
+        )
+        return self._state(features, statement, (-delta, delta), (-epsilon, epsilon))

@@ -1,0 +1,177 @@
+"""The auxiliaries as a small expression graph: what every verifier reads.
+
+Five node types are enough for all auxiliary families of the package. One type of
+coordinate-wise unit, :class:`Clamp`, covers relu (bounds ``[0, inf]``), ``-relu(-x)``
+(bounds ``[-inf, 0]``) and the two-sided clamp: all are nondecreasing and 1-Lipschitz,
+which is everything that the difference bounds use of them.
+
+The arrays are numpy in a snapshot and torch in training: the graph is written once, by the
+auxiliary, and walked by the forward passes, by both difference bounds and by the MIP.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    """The input in unit coordinates, shape (n, size)."""
+
+    size: int
+
+    @property
+    def sources(self):
+        """Indices of the nodes this node reads."""
+        return ()
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """``weight @ x + bias``; weight (out, in), bias (out,)."""
+
+    weight: Any
+    bias: Any
+    source: int
+
+    @property
+    def sources(self):
+        """Indices of the nodes this node reads."""
+        return (self.source,)
+
+    @property
+    def size(self):
+        """Number of outputs."""
+        return self.weight.shape[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Clamp:
+    """``min(max(x, lower), upper)``, one pair of bounds a unit (infinities allowed)."""
+
+    lower: Any
+    upper: Any
+    source: int
+
+    @property
+    def sources(self):
+        """Indices of the nodes this node reads."""
+        return (self.source,)
+
+    @property
+    def size(self):
+        """Number of outputs."""
+        return self.lower.shape[0]
+
+
+@dataclass(frozen=True, eq=False)
+class GroupSort:
+    """Sorts each block of ``group`` consecutive units in ascending order."""
+
+    group: int
+    size: int
+    source: int
+
+    @property
+    def sources(self):
+        """Indices of the nodes this node reads."""
+        return (self.source,)
+
+
+@dataclass(frozen=True, eq=False)
+class Sum:
+    """Element-wise sum of two nodes of equal size, added in the order given."""
+
+    first: int
+    second: int
+    size: int
+
+    @property
+    def sources(self):
+        """Indices of the nodes this node reads."""
+        return (self.first, self.second)
+
+
+NODE_TYPES = (Input, Affine, Clamp, GroupSort, Sum)
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Nodes in topological order; node 0 is the one :class:`Input`.
+
+    Raises
+    ------
+    ValueError
+        If a node reads a later one, or sizes do not fit.
+    """
+
+    nodes: tuple
+
+    def __post_init__(self):
+        if not self.nodes or not isinstance(self.nodes[0], Input):
+            raise ValueError("A graph starts with its Input node.")
+        for index, node in enumerate(self.nodes):
+            _check_node(self.nodes, index, node)
+
+    def __len__(self):
+        return len(self.nodes)
+
+    def ancestors(self, *targets):
+        """Sorted indices of the nodes that ``targets`` depend on, themselves included."""
+        found, stack = set(), list(targets)
+        while stack:
+            index = stack.pop()
+            if index not in found:
+                found.add(index)
+                stack.extend(self.nodes[index].sources)
+        return sorted(found)
+
+
+class GraphBuilder:
+    """Collects nodes and hands out their indices; used by the auxiliary families."""
+
+    def __init__(self, n_features):
+        self._nodes = [Input(n_features)]
+
+    def affine(self, weight, bias, source=0):
+        """Append an :class:`Affine` node and return its index."""
+        return self._append(Affine(weight, bias, source))
+
+    def clamp(self, lower, upper, source):
+        """Append a :class:`Clamp` node and return its index."""
+        return self._append(Clamp(lower, upper, source))
+
+    def group_sort(self, group, source):
+        """Append a :class:`GroupSort` node and return its index."""
+        return self._append(GroupSort(group, self._nodes[source].size, source))
+
+    def sum(self, first, second):
+        """Append a :class:`Sum` node and return its index."""
+        return self._append(Sum(first, second, self._nodes[first].size))
+
+    def build(self):
+        """Return the finished :class:`Graph`."""
+        return Graph(tuple(self._nodes))
+
+    def _append(self, node):
+        self._nodes.append(node)
+        return len(self._nodes) - 1
+
+
+def _check_node(nodes, index, node):
+    if type(node) not in NODE_TYPES:
+        # A verifier that guesses what an unknown layer does is unsound.
+        raise ValueError(
+            f"Got a node of type {type(node).__name__!r}, but a graph has nodes of "
+            f"{[kind.__name__ for kind in NODE_TYPES]} only."
+        )
+    if index and isinstance(node, Input):
+        raise ValueError("A graph has one Input node, at index 0.")
+    if any(not 0 <= source < index for source in node.sources):
+        raise ValueError(f"Node {index} reads {node.sources}; sources must come before it.")
+    sizes = [nodes[source].size for source in node.sources]
+    expected = {Affine: lambda: [node.weight.shape[1]], Sum: lambda: [node.size] * 2}
+    wanted = expected.get(type(node), lambda: [node.size])() if node.sources else []
+    if sizes != wanted:
+        raise ValueError(f"Node {index} ({type(node).__name__}) expects inputs of sizes {wanted}, got {sizes}.")
+    if isinstance(node, GroupSort) and node.size % node.group:
+        raise ValueError(f"GroupSort of {node.group} needs a multiple of it, got {node.size} units.")

@@ -1,0 +1,26 @@
+"""Training methods by name."""
+
+from smile_sklearn.training.paper_method import PaperMethod
+from smile_sklearn.training.smile_method import SMiLEMethod
+
+METHODS = {"smile": SMiLEMethod, "paper": PaperMethod}
+"""What ``method=`` accepts by name; an object with the same phases is taken as it is."""
+
+
+def make_method(method):
+    """Return the method asked for.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or the object lacks a phase.
+    """
+    if isinstance(method, str) and method in METHODS:
+        return METHODS[method]()
+    missing = [name for name in ("build", "pretrain", "train", "posttrain") if not hasattr(method, name)]
+    if missing:
+        raise ValueError(
+            f"Got method={method!r}, expected one of {sorted(METHODS)} or an object with the phases "
+            f"build, pretrain, train and posttrain (missing: {missing})."
+        )
+    return method

@@ -1,0 +1,5 @@
+"""placeholder until the generator lands"""
+
+
+class PaperMethod:
+    name = "paper"

@@ -1,0 +1,150 @@
+"""What the phases of training hand to each other: small named things."""
+
+from dataclasses import dataclass, field
+
+import torch
+
+from smile_sklearn.network import SMiLENetwork
+from smile_sklearn.properties import InputDomain
+from smile_sklearn.properties.relation import Relation
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """Rows in unit coordinates (n, d), network targets (n,), and sample weights (n,) of mean 1."""
+
+    inputs: torch.Tensor
+    targets: torch.Tensor
+    weights: torch.Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Goal:
+    """A relation to enforce, how a pair is bounded, and epsilon in network units.
+
+    Parameters
+    ----------
+    relation : Relation
+    coupling : {"box", "shared"}
+    epsilon_lower, epsilon_upper : float
+        In units of the standardised target (epsilon divided by the scale of y).
+    """
+
+    relation: Relation
+    coupling: str
+    epsilon_lower: float
+    epsilon_upper: float
+
+    @property
+    def scale(self):
+        """Unit in which a violation is small or large: the largest finite epsilon, or 1."""
+        finite = [abs(end) for end in (self.epsilon_lower, self.epsilon_upper) if 0 < abs(end) < float("inf")]
+        return max(finite, default=1.0)
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """Numbers of the training loop; see the estimators for their meaning."""
+
+    lambda_box: float
+    pretrain_iter: int
+    max_iter: int
+    posttrain_iter: int
+    learning_rate: float
+    batch_size: int
+    device: str
+    solver: str
+    time_limit: float
+    verbose: int
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One line of ``history_``.
+
+    Parameters
+    ----------
+    phase : {"pretrain", "train", "posttrain"}
+    epoch : int
+        Counted from 1 within the phase.
+    loss, box_loss : float
+        Means over the epoch: of the supervised loss (nan without data), of the box term.
+    violations, multipliers : tuple of float
+        One a property, at the end of the epoch: signed, relative to epsilon (``method="smile"``)
+        or in output units of the network (``method="paper"``).
+    generator_calls : int
+        Calls of the counterexample generator in this epoch.
+    generator_seconds, seconds : float
+        Wall time of these calls, and of the epoch.
+    """
+
+    phase: str
+    epoch: int
+    loss: float
+    box_loss: float
+    violations: tuple
+    multipliers: tuple
+    generator_calls: int
+    generator_seconds: float
+    seconds: float
+
+
+@dataclass(eq=False)
+class TrainingState:
+    """The model in the making: the one mutable object of the training room.
+
+    Parameters
+    ----------
+    network : SMiLENetwork
+    data : TrainingData
+    loss : callable
+        ``loss(output, targets, weights) -> scalar`` (the paper's L_s).
+    goals : tuple of Goal
+    domain : InputDomain
+    output_scale, output_shift : float
+        ``y = output_scale * network output + output_shift``.
+    keeps_mean : bool
+        Regression: the last projection keeps the mean output; a classifier keeps its decisions.
+    options : TrainingOptions
+    generator : torch.Generator
+        The only source of randomness.
+    history : list of EpochRecord
+    counterexamples : list
+        Pairs that the generator or the falsifier found, raw units.
+    """
+
+    network: SMiLENetwork
+    data: TrainingData
+    loss: object
+    goals: tuple
+    domain: InputDomain
+    output_scale: float
+    output_shift: float
+    keeps_mean: bool
+    options: TrainingOptions
+    generator: torch.Generator
+    history: list = field(default_factory=list)
+    counterexamples: list = field(default_factory=list)
+
+    def snapshot(self):
+        """The network as it stands, in output units, for a verifier."""
+        return self.network.snapshot(
+            self.domain, output_scale=self.output_scale, output_shift=self.output_shift
+        )
+
+
+@dataclass(frozen=True)
+class PhaseResult:
+    """How a phase ended.
+
+    Parameters
+    ----------
+    phase : str
+    n_epochs : int
+    violations : tuple of float
+        Last measured violation of each goal, signed.
+    """
+
+    phase: str
+    n_epochs: int
+    violations: tuple

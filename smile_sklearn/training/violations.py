@@ -1,0 +1,61 @@
+"""What training calls a violation: strategies that a method chooses from."""
+
+from abc import ABC, abstractmethod
+
+import torch
+
+from smile_sklearn.training.bounds import DifferenceMeasure
+
+
+class ViolationMeasure(ABC):
+    """Signed violations of the goals, differentiable in the certified parameters.
+
+    Attributes
+    ----------
+    calls, seconds : int, float
+        Generator calls so far, and their wall time.
+    """
+
+    calls = 0
+    seconds = 0.0
+
+    def before_step(self, network):
+        """Look for counterexamples where the strategy needs any; called before every step."""
+
+    @abstractmethod
+    def violations(self, network):
+        """Return a tensor (n_goals,): positive where a goal is violated."""
+
+
+class BoundViolation(ViolationMeasure):
+    """Relative excess of the difference bounds: ``(bound - epsilon) / epsilon``.
+
+    An upper bound of the violation, so that driving it to 0 ends in a proof.
+
+    Parameters
+    ----------
+    goals : sequence of Goal
+    margin : float
+        Share of epsilon kept in hand for the slack of the final proof.
+    device : str
+    """
+
+    def __init__(self, goals, margin=1e-3, device="cpu"):
+        self.goals = tuple(goals)
+        self.margin = margin
+        self.measures = [DifferenceMeasure(goal.relation, goal.coupling, device) for goal in self.goals]
+
+    def violations(self, network):
+        """See :class:`ViolationMeasure`."""
+        values = [self._one(goal, measure, network) for goal, measure in zip(self.goals, self.measures, strict=True)]
+        return torch.stack(values) if values else torch.zeros(0, dtype=torch.float64)
+
+    def _one(self, goal, measure, network):
+        upper, lower = measure.bounds(network)
+        keep = 1.0 - self.margin
+        sides = []
+        if goal.epsilon_upper < float("inf"):
+            sides.append(upper - keep * goal.epsilon_upper)
+        if goal.epsilon_lower > -float("inf"):
+            sides.append(lower + keep * goal.epsilon_lower)
+        return torch.stack(sides).max() / goal.scale

@@ -1,0 +1,75 @@
+"""Outward rounding: bounds that stay bounds when float64 computes them.
+
+The model is the standard one (Higham, Accuracy and Stability of Numerical Algorithms,
+section 3.1): a sum of n products, in any order, with or without fused operations, errs by
+at most ``gamma_n`` times the sum of the absolute products. Exact zeros stay zero: a sum in
+which every product has a zero factor is returned as 0.0, never as a small number, because
+sign arguments rest on it.
+"""
+
+import numpy as np
+
+UNIT_ROUNDOFF = 2.0**-53
+"""Half the distance from 1 to the next float64."""
+
+SMALLEST = np.nextafter(0.0, 1.0)
+"""Smallest positive float64; bounds what one underflowing product loses."""
+
+
+def gamma(n):
+    """Return Higham's ``gamma_n = n u / (1 - n u)``, rounded up."""
+    return np.nextafter(n * UNIT_ROUNDOFF / (1.0 - n * UNIT_ROUNDOFF), np.inf)
+
+
+def inflate(value, n_terms):
+    """Upper bound of a nonnegative sum of ``n_terms`` products from its computed value.
+
+    The computed value is at least ``(1 - gamma_n)`` times the true one, and
+    ``1 / (1 - gamma_n) <= 1 + gamma_2n``. Zero stays zero only where all terms were zero:
+    underflow of a product is covered by one `SMALLEST` a term, added by the caller's sums.
+    """
+    return np.where(value > 0, np.nextafter(value * (1.0 + gamma(2 * n_terms + 4)), np.inf), value)
+
+
+def add_upper(*terms):
+    """Upper bound of a sum of arrays; adding an exact zero changes nothing."""
+    total = terms[0]
+    for term in terms[1:]:
+        exact = (total == 0) | (term == 0)
+        total = np.where(exact, total + term, np.nextafter(total + term, np.inf))
+    return total
+
+
+def add_lower(*terms):
+    """Lower bound of a sum of arrays, the mirror of :func:`add_upper`."""
+    return -add_upper(*(-np.asarray(term) for term in terms))
+
+
+def matmul_upper(weight, low, high):
+    """Upper bound of ``weight @ x`` over ``low <= x <= high``, shape (k,).
+
+    ``W+ high + W- low`` plus the error of computing it: two products of length n and their
+    sum, at most ``gamma_{n+1}`` times the absolute sum, itself computed.
+    """
+    positive, negative = np.maximum(weight, 0.0), np.minimum(weight, 0.0)
+    value = positive @ high + negative @ low
+    magnitude = positive @ np.abs(high) - negative @ np.abs(low)
+    n_terms = 2 * weight.shape[1]
+    slack = gamma(2 * n_terms + 4) * magnitude + n_terms * SMALLEST
+    # Whether any product is truly nonzero, decided on the factors: a product may underflow.
+    touched = (positive > 0) @ (high != 0) | (negative < 0) @ (low != 0)
+    bound = np.where(touched, np.nextafter(value + slack, np.inf), 0.0)
+    return np.where(np.isnan(bound), np.inf, bound)  # overflow proves nothing
+
+
+def matmul_interval(weight, low, high):
+    """Outward bounds (lower, upper) of ``weight @ x`` over ``low <= x <= high``."""
+    return -matmul_upper(weight, -high, -low), matmul_upper(weight, low, high)
+
+
+def absolute_matmul(weight, magnitude):
+    """Upper bound of ``|weight| @ magnitude`` for a nonnegative vector or matrix."""
+    value = np.abs(weight) @ magnitude
+    touched = (weight != 0).astype(float) @ (np.asarray(magnitude) != 0).astype(float) > 0
+    n_terms = weight.shape[-1]
+    return np.where(touched, inflate(value, n_terms) + n_terms * SMALLEST, 0.0)
