@@ -1,20 +1,21 @@
 """What both estimators share: fit as a table of contents, certify, predict_with_certificate."""
 
 import time
+from typing import ClassVar
 
 import numpy as np
 import torch
 from joblib import Parallel, delayed
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from smile_sklearn._validation import Integral, Interval, Real, StrOptions, validate_parameters
-from smile_sklearn.certificates import Certificate, CertifiedPrediction, Status, combine
+from smile_sklearn.certificates import CertifiedPrediction, combine
 from smile_sklearn.exceptions import CertificateError, DomainError, PropertyError
 from smile_sklearn.inference import certified_rows, proven_variation, robustness_radius
 from smile_sklearn.network import freeze_backbone, plan_architecture
-from smile_sklearn.properties import InputDomain, Property, PropertySet, resolve_properties
+from smile_sklearn.properties import InputDomain, PropertySet, resolve_properties
 from smile_sklearn.reporting import backbone_utilisation, report_failure
 from smile_sklearn.training import make_method
 from smile_sklearn.training.net import one_seed
@@ -43,8 +44,8 @@ FITTED = (
 class BaseSMiLE(BaseEstimator):
     """Common part of `SMiLERegressor` and `SMiLEClassifier`; not for direct use."""
 
-    _parameter_constraints = {
-        "properties": [Property, PropertySet, None],
+    _parameter_constraints: ClassVar[dict] = {
+        "properties": "no_validation",  # by resolve_properties, which suggests & for a list
         "method": "no_validation",  # by make_method, which knows the names and the phases
         "backbone": "no_validation",  # by build_backbone
         "hidden_layer_sizes": ["array-like"],
@@ -80,8 +81,8 @@ class BaseSMiLE(BaseEstimator):
         coupling="auto",
         domain="auto",
         lambda_box=0.1,
-        pretrain_iter=20,
-        max_iter=100,
+        pretrain_iter=10,
+        max_iter=60,
         posttrain_iter=100,
         learning_rate_init=5e-3,
         batch_size="auto",
@@ -173,7 +174,8 @@ class BaseSMiLE(BaseEstimator):
         if properties is None:
             if self.properties_ is None:
                 raise PropertyError(
-                    f"This {type(self).__name__} was fitted without properties. Pass one: certify(Fair('sex', 1.0))."
+                    f"This {type(self).__name__} was fitted without properties. "
+                    "Pass one: certify(Fair('sex', 1.0))."
                 )
             relations, couplings = self.relations_, self.couplings_
         else:
@@ -289,7 +291,7 @@ class BaseSMiLE(BaseEstimator):
     def _prepare(self, method, X, y, weights, domain):
         """Everything a phase needs: the untrained network, the data in unit coordinates, the goals."""
         relations = () if self.properties is None else self._resolve_properties(self.properties, domain)
-        couplings = self._choose_couplings(method)
+        couplings = self._choose_couplings(method) if relations else ()
         architecture = plan_architecture(
             relations, couplings, domain, n_outputs=self._n_outputs, n_latent=self.n_latent
         )
@@ -305,7 +307,6 @@ class BaseSMiLE(BaseEstimator):
             for relation, coupling in zip(relations, couplings, strict=True)
         )
         tensors = (torch.as_tensor(part, device=self.device) for part in (domain.to_unit(X), y, weights))
-        self.relations_, self.couplings_ = relations, couplings
         return TrainingState(
             network=network,
             data=TrainingData(*tensors),
@@ -320,9 +321,9 @@ class BaseSMiLE(BaseEstimator):
         )
 
     def _choose_couplings(self, method):
-        if self.properties is None:
-            return ()
-        members = self.properties.properties if isinstance(self.properties, PropertySet) else (self.properties,)
+        members = (
+            self.properties.properties if isinstance(self.properties, PropertySet) else (self.properties,)
+        )
         fixed = self.coupling if self.coupling != "auto" else method.default_coupling
         return tuple(fixed or member.default_coupling for member in members)
 
@@ -345,7 +346,10 @@ class BaseSMiLE(BaseEstimator):
         """Write out what ``predict`` and the verifiers read; the module is kept for the user only."""
         self.network_ = state.network.cpu().eval()
         self.domain_ = state.domain
-        self.properties_ = self.properties
+        # Frozen: set_params on the user's objects changes nothing of what was proven.
+        self.properties_ = None if self.properties is None else clone(self.properties)
+        self.relations_ = tuple(goal.relation for goal in state.goals)
+        self.couplings_ = tuple(goal.coupling for goal in state.goals)
         self.history_ = state.history
         self.counterexamples_ = state.counterexamples
         self.phases_ = phases
@@ -353,7 +357,9 @@ class BaseSMiLE(BaseEstimator):
         self.certificate_ = None
         self.backbone_ = self._frozen_backbone()
         self.snapshot_ = state.snapshot()
-        self.backbone_utilisation_ = backbone_utilisation(self.snapshot_, self.backbone_, self.domain_.to_unit(X))
+        self.backbone_utilisation_ = backbone_utilisation(
+            self.snapshot_, self.backbone_, self.domain_.to_unit(X)
+        )
 
     def _frozen_backbone(self):
         # A backbone that reads part of the features must repeat its bits (shared coupling).
@@ -378,7 +384,7 @@ class BaseSMiLE(BaseEstimator):
         return validate_data(self, X, dtype=np.float64, reset=False)
 
     def _output(self, X):
-        """f at raw rows, (n, n_outputs): what every certificate speaks of."""
+        """Return f at raw rows, (n, n_outputs): what every certificate speaks of."""
         inputs = self.domain_.to_unit(X)
         embedding = self.backbone_(inputs[:, list(self.snapshot_.reads)])
         return self.snapshot_.forward(inputs, embedding)
@@ -388,6 +394,3 @@ def _prove(prove, snapshot, relation, coupling, deadline, predict):
     """One property; a module-level function, so that joblib can send it to a worker."""
     left = max(0.0, deadline - time.monotonic())
     return prove(snapshot, relation, coupling=coupling, time_limit=left, predict=predict)
-
-
-__all__ = ["BaseSMiLE", "Certificate", "Status"]

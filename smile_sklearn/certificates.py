@@ -2,6 +2,7 @@
 
 import enum
 import json
+import math
 from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
@@ -56,12 +57,17 @@ class Counterexample:
 
     def to_dict(self):
         """Return plain JSON types."""
-        return {name: value if name == "violation" else np.asarray(value).tolist() for name, value in asdict(self).items()}
+        return {
+            name: value if name == "violation" else np.asarray(value).tolist()
+            for name, value in asdict(self).items()
+        }
 
     @classmethod
     def from_dict(cls, data):
         """Inverse of :meth:`to_dict`."""
-        return cls(**{name: value if name == "violation" else np.array(value) for name, value in data.items()})
+        return cls(
+            **{name: value if name == "violation" else np.array(value) for name, value in data.items()}
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +163,8 @@ class Certificate:
 
     def to_json(self, **options):
         """Return the certificate as a JSON document (str); options go to ``json.dumps``."""
-        return json.dumps({"format": FORMAT, **_plain(self)}, **options)
+        # Strict JSON: every reader, not only Python's, must be able to check a certificate.
+        return json.dumps({"format": FORMAT, **_plain(self)}, **{**options, "allow_nan": False})
 
     @classmethod
     def from_json(cls, text):
@@ -169,8 +176,8 @@ class Certificate:
             If the text is no certificate of this format.
         """
         try:
-            data = json.loads(text)
-        except json.JSONDecodeError as error:
+            data = json.loads(text, parse_constant=_no_constant)
+        except ValueError as error:
             raise CertificateError(f"The certificate is not valid JSON (truncated?): {error}.") from error
         if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
             raise CertificateError(f"The document is not a certificate of format {FORMAT!r}.")
@@ -255,23 +262,58 @@ def describe_domain(domain):
     return text + "."
 
 
+_NUMERIC = ("bound", "variation", "seconds", "slack", "counterexample", "proof")
+"""Fields that may hold numbers JSON has no token for."""
+
+_NOT_FINITE = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}
+"""Strings that stand for them."""
+
+
 def _plain(certificate):
     data = {name: getattr(certificate, name) for name in certificate.__dataclass_fields__}
     data["status"] = certificate.status.name
     data["counterexample"] = certificate.counterexample and certificate.counterexample.to_dict()
     data["parts"] = [_plain(part) for part in certificate.parts]
-    return data
+    return {**data, **{name: _encoded(data[name]) for name in _NUMERIC}}
 
 
 def _from_plain(data):
     try:
-        data = dict(data)
+        data = {**data, **{name: _decoded(data[name]) for name in _NUMERIC}}
         data["status"] = Status[data["status"]]
         data["counterexample"] = data["counterexample"] and Counterexample.from_dict(data["counterexample"])
         data["parts"] = tuple(_from_plain(part) for part in data["parts"])
         return Certificate(**data)
-    except (KeyError, TypeError) as error:
+    except CertificateError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
         raise CertificateError(f"The certificate is incomplete or has unknown fields: {error}.") from error
+
+
+def _encoded(value):
+    """The value in strict JSON types: infinities and NaN as strings, numpy scalars as Python's."""
+    if isinstance(value, dict):
+        return {name: _encoded(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_encoded(item) for item in value]
+    if isinstance(value, np.generic):
+        return _encoded(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def _decoded(value):
+    """Inverse of :func:`_encoded`."""
+    if isinstance(value, dict):
+        return {name: _decoded(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_decoded(item) for item in value]
+    return _NOT_FINITE.get(value, value) if isinstance(value, str) else value
+
+
+def _no_constant(token):
+    raise ValueError(f"got the token {token}, which is not JSON")
 
 
 __all__ = ["RIGOR", "Certificate", "CertifiedPrediction", "Counterexample", "Status", "combine", "replace"]

@@ -45,7 +45,9 @@ def report_failure(certificate, on_failure, output_scale):
         If ``on_failure="raise"``.
     """
     parts = certificate.parts or (certificate,)
-    failed = [part for part in parts if part.status is not Status.HOLDS and not _within_slack(part, output_scale)]
+    failed = [
+        part for part in parts if part.status is not Status.HOLDS and not _within_slack(part, output_scale)
+    ]
     if not failed:
         return
     text = (

@@ -71,7 +71,9 @@ def plan_architecture(relations, couplings, domain, *, n_outputs, n_latent):
     Architecture
     """
     n_features = domain.n_features
-    shared = [relation for relation, coupling in zip(relations, couplings, strict=True) if coupling == "shared"]
+    shared = [
+        relation for relation, coupling in zip(relations, couplings, strict=True) if coupling == "shared"
+    ]
     held = np.logical_and.reduce([relation.equal for relation in shared], axis=0, initial=True)
     reads = tuple(int(index) for index in np.flatnonzero(np.broadcast_to(held, n_features)))
     thin_boxes = "box" in couplings

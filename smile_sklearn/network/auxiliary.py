@@ -7,6 +7,7 @@ find the structure in the numbers and need not trust how they were trained.
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -92,14 +93,18 @@ class Auxiliary(nn.Module):
     def widths(self):
         """Effective width a unit, (n_latent,)."""
         bounded = self.raw_width.abs() * (0.0 if self.architecture.zero_width else 1.0)
-        free = torch.full((self.architecture.n_free,), 2 * FREE_CHANNEL_BOUND, dtype=torch.float64, device=bounded.device)
+        free = torch.full(
+            (self.architecture.n_free,), 2 * FREE_CHANNEL_BOUND, dtype=torch.float64, device=bounded.device
+        )
         return torch.cat([free, bounded])
 
     def append_to(self, builder):
         """Append lo, width and hi; return their :class:`BoxNodes`."""
         lower = self.bounded_units(builder)
         widths = self.widths()
-        zeros = torch.zeros(len(widths), self.architecture.n_features, dtype=torch.float64, device=widths.device)
+        zeros = torch.zeros(
+            len(widths), self.architecture.n_features, dtype=torch.float64, device=widths.device
+        )
         width = builder.affine(zeros, widths, 0)
         return BoxNodes(lower, builder.sum(lower, width), width)
 
@@ -212,7 +217,9 @@ class LipschitzAuxiliary(Auxiliary):
         self._add_context_weight(hidden)
         self.middle_weight = nn.Parameter(torch.randn(hidden, hidden, dtype=torch.float64) * 2 / hidden)
         self.middle_bias = nn.Parameter(torch.zeros(hidden, dtype=torch.float64))
-        self.output_weight = nn.Parameter(torch.randn(self.n_bounded, hidden, dtype=torch.float64) * 2 / hidden)
+        self.output_weight = nn.Parameter(
+            torch.randn(self.n_bounded, hidden, dtype=torch.float64) * 2 / hidden
+        )
         self.output_bias = nn.Parameter(torch.zeros(self.n_bounded, dtype=torch.float64))
 
     def column_weights(self, raw):
@@ -244,9 +251,7 @@ class FreeAuxiliary(nn.Module):
         self.architecture = architecture
         sizes = [architecture.n_features, *([hidden] if hidden else []), architecture.n_latent]
         self.ends = nn.ModuleList(
-            nn.ModuleList(
-                nn.Linear(first, second, dtype=torch.float64) for first, second in zip(sizes[:-1], sizes[1:], strict=True)
-            )
+            nn.ModuleList(nn.Linear(first, second, dtype=torch.float64) for first, second in pairwise(sizes))
             for _ in range(2)
         )
 
@@ -282,7 +287,11 @@ def build_auxiliary(auxiliary, architecture):
     """
     if auxiliary == "auto":
         auxiliary = (
-            "monotone" if architecture.sign_constrained else "lipschitz" if architecture.thin_boxes else "relu"
+            "monotone"
+            if architecture.sign_constrained
+            else "lipschitz"
+            if architecture.thin_boxes
+            else "relu"
         )
     if isinstance(auxiliary, str):
         if auxiliary not in FAMILIES:
@@ -290,7 +299,9 @@ def build_auxiliary(auxiliary, architecture):
         return FAMILIES[auxiliary](architecture)
     if callable(auxiliary):
         return auxiliary(architecture)
-    raise ValueError(f"Got auxiliary={auxiliary!r}, expected a family name or a function of the Architecture.")
+    raise ValueError(
+        f"Got auxiliary={auxiliary!r}, expected a family name or a function of the Architecture."
+    )
 
 
 def parameter(rows, columns):

@@ -3,6 +3,7 @@
 import copy
 import warnings
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -23,9 +24,11 @@ class MLPBackbone(nn.Module):
         sizes = [n_inputs, *hidden_layer_sizes, n_latent] if n_inputs else [0, n_latent]
         with warnings.catch_warnings():
             # torch warns that a layer of no inputs has nothing to initialise, which is intended.
-            warnings.filterwarnings("ignore", message="Initializing zero-element tensors", category=UserWarning)
+            warnings.filterwarnings(
+                "ignore", message="Initializing zero-element tensors", category=UserWarning
+            )
             self.layers = nn.ModuleList(
-                nn.Linear(first, second, dtype=torch.float64) for first, second in zip(sizes[:-1], sizes[1:], strict=True)
+                nn.Linear(first, second, dtype=torch.float64) for first, second in pairwise(sizes)
             )
         if not n_inputs:
             nn.init.zeros_(self.layers[0].bias)
@@ -41,7 +44,9 @@ class MLPBackbone(nn.Module):
         builder = GraphBuilder(self.layers[0].in_features)
         node = 0
         for index, layer in enumerate(self.layers):
-            node = builder.affine(layer.weight.detach().numpy().copy(), layer.bias.detach().numpy().copy(), node)
+            node = builder.affine(
+                layer.weight.detach().numpy().copy(), layer.bias.detach().numpy().copy(), node
+            )
             if index < len(self.layers) - 1:
                 node = builder.clamp(np.zeros(layer.out_features), np.full(layer.out_features, np.inf), node)
         return builder.build()
@@ -100,7 +105,8 @@ def build_backbone(backbone, n_inputs, hidden_layer_sizes, n_latent):
         module = backbone(n_inputs, n_latent)
     else:
         raise ValueError(
-            f"Got backbone={backbone!r}, expected a torch.nn.Module, a function (n_inputs, n_latent) -> module, or None."
+            f"Got backbone={backbone!r}, expected a torch.nn.Module, "
+            "a function (n_inputs, n_latent) -> module, or None."
         )
     module = module.double()
     module.eval()

@@ -86,7 +86,9 @@ def order_is_fixed(graph, n_rows=(1, 2, 1000), seed=0):
         Whether the bits of each row agree across the batch sizes ``n_rows``.
     """
     generator = np.random.default_rng(seed)
-    for weight in {node.weight.shape: node.weight for node in graph.nodes if isinstance(node, Affine)}.values():
+    for weight in {
+        node.weight.shape: node.weight for node in graph.nodes if isinstance(node, Affine)
+    }.values():
         rows = generator.random((max(n_rows), weight.shape[1]))
         reference = fixed_order_matmul(rows, weight)
         for size in n_rows:

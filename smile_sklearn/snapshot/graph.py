@@ -172,6 +172,8 @@ def _check_node(nodes, index, node):
     expected = {Affine: lambda: [node.weight.shape[1]], Sum: lambda: [node.size] * 2}
     wanted = expected.get(type(node), lambda: [node.size])() if node.sources else []
     if sizes != wanted:
-        raise ValueError(f"Node {index} ({type(node).__name__}) expects inputs of sizes {wanted}, got {sizes}.")
+        raise ValueError(
+            f"Node {index} ({type(node).__name__}) expects inputs of sizes {wanted}, got {sizes}."
+        )
     if isinstance(node, GroupSort) and node.size % node.group:
         raise ValueError(f"GroupSort of {node.group} needs a multiple of it, got {node.size} units.")

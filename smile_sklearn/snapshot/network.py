@@ -147,7 +147,9 @@ class NetworkSnapshot:
         """
         with np.load(path, allow_pickle=False) as archive:
             if "header" not in archive:
-                raise CertificateError(f"Got {path!s}, which has no snapshot header; write it with snapshot_.save().")
+                raise CertificateError(
+                    f"Got {path!s}, which has no snapshot header; write it with snapshot_.save()."
+                )
             header = json.loads(str(archive["header"]))
             if header.get("format") != FORMAT:
                 raise CertificateError(f"Got format {header.get('format')!r}, expected {FORMAT!r}.")
@@ -194,7 +196,9 @@ class NetworkSnapshot:
         if any(nodes[end].size != n_latent for end in ends):
             raise ValueError(f"lower, upper and width must have {n_latent} units, as the head reads.")
         if self.head_bias.shape != (self.head_weight.shape[0],):
-            raise ValueError(f"Got a head bias of shape {self.head_bias.shape} for weights {self.head_weight.shape}.")
+            raise ValueError(
+                f"Got a head bias of shape {self.head_bias.shape} for weights {self.head_weight.shape}."
+            )
         if self.width is not None:
             upper = nodes[self.upper]
             if not isinstance(upper, Sum) or (upper.first, upper.second) != (self.lower, self.width):

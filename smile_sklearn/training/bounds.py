@@ -73,11 +73,16 @@ class DifferenceMeasure:
                 )
             elif isinstance(node, Sum):
                 values, difference = (
-                    tuple(first + second for first, second in zip(found[node.first], found[node.second], strict=True))
+                    tuple(
+                        first + second
+                        for first, second in zip(found[node.first], found[node.second], strict=True)
+                    )
                     for found in (ranges, differences)
                 )
             else:
-                raise UnsupportedError(f"Got a node of type {type(node).__name__!r}, for which no bound is known.")
+                raise UnsupportedError(
+                    f"Got a node of type {type(node).__name__!r}, for which no bound is known."
+                )
             span = values[1] - values[0]
             ranges.append(values)
             differences.append((torch.maximum(difference[0], -span), torch.minimum(difference[1], span)))
@@ -107,7 +112,9 @@ class DifferenceMeasure:
     def _box(self, graph, nodes, ranges, differences, margins, exchanged=False):
         """``w (lo' - lo'')`` with w composed into lo's last affine layer, plus ``|w| width``."""
         if nodes.width is None:
-            raise UnsupportedError("Difference bounds of free lo and hi are not trained on; use width coupling.")
+            raise UnsupportedError(
+                "Difference bounds of free lo and hi are not trained on; use width coupling."
+            )
         lower = graph.nodes[nodes.lower]
         width = torch.relu(ranges[nodes.width][1])
         if isinstance(lower, Affine) and lower.source == 0:

@@ -77,8 +77,8 @@ class PretrainObjective(torch.nn.Module):
         """No multipliers yet."""
 
     def record(self):
-        """Violations, multipliers, generator calls and seconds so far."""
-        return (), (), 0, 0.0
+        """Violations and multipliers now; generator calls, their seconds and time-outs so far."""
+        return (), (), 0, 0.0, 0
 
 
 class TrainObjective(torch.nn.Module):
@@ -112,9 +112,16 @@ class TrainObjective(torch.nn.Module):
         self.multipliers.step(self._violations.detach().cpu())
 
     def record(self):
-        """Violations, multipliers, generator calls and seconds so far."""
+        """Violations and multipliers now; generator calls, their seconds and time-outs so far."""
         violations = () if self._violations is None else tuple(self._violations.tolist())
-        return violations, tuple(self.multipliers.values.tolist()), self.measure.calls, self.measure.seconds
+        measure = self.measure
+        return (
+            violations,
+            tuple(self.multipliers.values.tolist()),
+            measure.calls,
+            measure.seconds,
+            measure.timeouts,
+        )
 
 
 class StepLog:
@@ -151,7 +158,7 @@ class Recorder(Callback):
     def on_epoch_end(self, net, **kwargs):
         """Write the record."""
         loss, box = net.criterion_.log.means()
-        violations, multipliers, calls, seconds = net.criterion_.record()
+        violations, multipliers, calls, seconds, timeouts = net.criterion_.record()
         phase = net.criterion_.phase
         self.history.append(
             EpochRecord(
@@ -164,6 +171,7 @@ class Recorder(Callback):
                 generator_calls=calls - self.before[0],
                 generator_seconds=seconds - self.before[1],
                 seconds=time.perf_counter() - self.started,
+                generator_timeouts=timeouts - self.before[2],
             )
         )
 

@@ -45,7 +45,11 @@ def head_factor(goals, certificates):
     factor = 1.0
     for goal, certificate in zip(goals, certificates, strict=True):
         relation = goal.relation
-        limits = [abs(end) for end in (relation.epsilon_lower, relation.epsilon_upper) if 0 < abs(end) < float("inf")]
+        limits = [
+            abs(end)
+            for end in (relation.epsilon_lower, relation.epsilon_upper)
+            if 0 < abs(end) < float("inf")
+        ]
         if certificate.bound > 0.0 and limits:
             # bound = B - epsilon of the worse side, so B <= bound + the larger epsilon, and the
             # side that binds has at least the smaller one: epsilon / (bound + epsilon) suffices.

@@ -42,7 +42,11 @@ class SMiLEMethod:
     def pretrain(self, state):
         """Algorithm 2 on all pathways; short, so that logits do not grow large."""
         run_epochs(
-            state, PretrainObjective(state), state.options.pretrain_iter, optimizer=torch.optim.AdamW, schedule=constant
+            state,
+            PretrainObjective(state),
+            state.options.pretrain_iter,
+            optimizer=torch.optim.AdamW,
+            schedule=constant,
         )
         return PhaseResult("pretrain", state.options.pretrain_iter, ())
 

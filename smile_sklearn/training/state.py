@@ -68,7 +68,9 @@ class EpochRecord:
     epoch : int
         Counted from 1 within the phase.
     loss, box_loss : float
-        Means over the epoch: of the supervised loss (nan without data), of the box term.
+        Means over the epoch: of the supervised loss, of the box term. Posttraining sees no data:
+        there loss is the squared distance of the projection from the weights it started at
+        (``method="paper"``; nan where nothing was projected), box_loss nan.
     violations, multipliers : tuple of float
         One a property, at the end of the epoch: signed, relative to epsilon (``method="smile"``)
         or in output units of the network (``method="paper"``).
@@ -76,6 +78,11 @@ class EpochRecord:
         Calls of the counterexample generator in this epoch.
     generator_seconds, seconds : float
         Wall time of these calls, and of the epoch.
+    generator_timeouts : int
+        Calls cut short by the wall-clock guard; after one of them a fit need not repeat exactly.
+    bounds : tuple of float
+        Posttraining of ``method="paper"``: the proven bound on each violation (the paper's ViolBound,
+        0 where the property holds), output units.
     """
 
     phase: str
@@ -87,6 +94,8 @@ class EpochRecord:
     generator_calls: int
     generator_seconds: float
     seconds: float
+    generator_timeouts: int = 0
+    bounds: tuple = ()
 
 
 @dataclass(eq=False)
@@ -143,8 +152,11 @@ class PhaseResult:
     n_epochs : int
     violations : tuple of float
         Last measured violation of each goal, signed.
+    bounds : tuple of float
+        Proven bound on the violation of each goal where the phase proves any, output units.
     """
 
     phase: str
     n_epochs: int
     violations: tuple
+    bounds: tuple = ()

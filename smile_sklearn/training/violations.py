@@ -12,12 +12,13 @@ class ViolationMeasure(ABC):
 
     Attributes
     ----------
-    calls, seconds : int, float
-        Generator calls so far, and their wall time.
+    calls, seconds, timeouts : int, float, int
+        Generator calls so far, their wall time, and how many the wall-clock guard cut short.
     """
 
     calls = 0
     seconds = 0.0
+    timeouts = 0
 
     def before_step(self, network):
         """Look for counterexamples where the strategy needs any; called before every step."""
@@ -47,7 +48,9 @@ class BoundViolation(ViolationMeasure):
 
     def violations(self, network):
         """See :class:`ViolationMeasure`."""
-        values = [self._one(goal, measure, network) for goal, measure in zip(self.goals, self.measures, strict=True)]
+        values = [
+            self._one(goal, measure, network) for goal, measure in zip(self.goals, self.measures, strict=True)
+        ]
         return torch.stack(values) if values else torch.zeros(0, dtype=torch.float64)
 
     def _one(self, goal, measure, network):

@@ -115,11 +115,16 @@ class Verifier(ABC):
                 "On this machine the forward pass sums a row differently in different batches, "
                 "so no certificate can speak of what it computes."
             )
-        return tuple(name for name in applicable_couplings(snapshot, relation, coupling) if name in self.couplings)
+        return tuple(
+            name for name in applicable_couplings(snapshot, relation, coupling) if name in self.couplings
+        )
 
     @abstractmethod
     def _verify(self, snapshot, relation, couplings, context):
-        """Return a :class:`Proof`; ``couplings`` is never empty and each applies; ``context`` has the time left and ``predict``."""
+        """Return a :class:`Proof`.
+
+        ``couplings`` is never empty and each applies; ``context`` has the time left and ``predict``.
+        """
 
 
 @dataclass(frozen=True)
@@ -163,7 +168,10 @@ def _certificate(verifier, snapshot, relation, proof, seconds):
     sides = [add_upper(upper, -relation.epsilon_upper), add_upper(relation.epsilon_lower, -lower)]
     limits = [relation.epsilon_upper, -relation.epsilon_lower]
     # A side without a limit cannot be violated, whatever (even nothing) is known of it.
-    bound = max([float(side) for side, limit in zip(sides, limits, strict=True) if np.isfinite(limit)], default=-np.inf)
+    bound = max(
+        [float(side) for side, limit in zip(sides, limits, strict=True) if np.isfinite(limit)],
+        default=-np.inf,
+    )
     if proof.counterexample is not None:
         status = Status.VIOLATED
     elif bound <= 0.0:
@@ -184,9 +192,19 @@ def _certificate(verifier, snapshot, relation, proof, seconds):
         domain=snapshot.domain.to_dict(),
         slack=float(proof.slack),
         counterexample=proof.counterexample,
-        proof=proof.data,
+        proof={**proof.data, "relation": _relation_data(relation)},
         versions=library_versions(),
     )
+
+
+def _relation_data(relation):
+    """The relation in raw units, plain JSON types: all that the checker needs besides the domain."""
+    ends = {"epsilon_lower": relation.epsilon_lower, "epsilon_upper": relation.epsilon_upper}
+    return {
+        "delta_lower": relation.delta_lower.tolist(),
+        "delta_upper": relation.delta_upper.tolist(),
+        **{name: end if np.isfinite(end) else None for name, end in ends.items()},
+    }
 
 
 def _not_nan(value):

@@ -18,7 +18,7 @@ from smile_sklearn.verification.rounding import (
     add_upper,
     matmul_upper,
 )
-from smile_sklearn.verification.signs import output_moves
+from smile_sklearn.verification.signs import Moves, output_moves
 
 
 class DifferenceBounds(Verifier):
@@ -45,11 +45,19 @@ class DifferenceBounds(Verifier):
         rounded = [analysis.bounds(coupling) for coupling in couplings]
         best = BoundPair(max(pair.lower for pair in rounded), min(pair.upper for pair in rounded))
         signs = output_moves(snapshot, relation, shared="shared" in couplings)
+        if not np.isfinite(analysis.slack).all():
+            # inf - inf and 0 * inf are NaN: signs are silent where the forward pass may overflow.
+            signs = Moves(np.ones_like(signs.up), np.ones_like(signs.down))
         # Signs speak of the floats: what cannot go up has a difference of at most exactly 0.
         upper = best.upper if signs.up.any() else min(best.upper, 0.0)
         lower = best.lower if signs.down.any() else max(best.lower, 0.0)
-        exact = (np.isinf(relation.epsilon_upper) or not signs.up.any()) and (
-            np.isinf(relation.epsilon_lower) or not signs.down.any()
+        # They prove 0 and nothing below it: a limit that excludes 0 rests on the rounded bounds.
+        exact = all(
+            np.isinf(end) or (allows_zero and not moves.any())
+            for end, allows_zero, moves in (
+                (relation.epsilon_upper, relation.epsilon_upper >= 0.0, signs.up),
+                (relation.epsilon_lower, relation.epsilon_lower <= 0.0, signs.down),
+            )
         )
         return Proof(
             bounds=BoundPair(lower, upper),
@@ -58,7 +66,9 @@ class DifferenceBounds(Verifier):
             slack=0.0 if exact else float(analysis.slack.max()),
             data={
                 "kind": "difference",
-                "couplings": {name: [pair.lower, pair.upper] for name, pair in zip(couplings, rounded, strict=True)},
+                "couplings": {
+                    name: [pair.lower, pair.upper] for name, pair in zip(couplings, rounded, strict=True)
+                },
             },
         )
 
@@ -98,7 +108,9 @@ class Analysis:
 
     def shared_bound(self, *, swapped):
         """Upper bound of V, shared coupling, (n_margins,); ``swapped`` exchanges x' and x''."""
-        lower, upper = (self._difference(node, swapped) for node in (self.snapshot.lower, self.snapshot.upper))
+        lower, upper = (
+            self._difference(node, swapped) for node in (self.snapshot.lower, self.snapshot.upper)
+        )
         most = np.maximum(0.0, np.maximum(lower.high, upper.high))
         least = np.minimum(0.0, np.minimum(lower.low, upper.low))
         bound = matmul_upper(self.margins, least, most)
@@ -154,6 +166,9 @@ def output_slack(snapshot, ranges):
     rounding, for each of the two rows: ``2 (sum_i |w_i| e_i + gamma (|W| |z| + |b|))``.
     """
     errors = forward_errors(snapshot.graph, ranges)
+    if not all(np.isfinite(error).all() for error in errors):
+        # A weight is not finite, or a unit may overflow; zero weights behind it would hide that here.
+        return np.full(len(snapshot.margins()), np.inf)
     latent_error = np.maximum(errors[snapshot.lower], errors[snapshot.upper])
     ends = [ranges[snapshot.lower], ranges[snapshot.upper]]
     magnitude = np.maximum(*(end.magnitude for end in ends))

@@ -185,9 +185,7 @@ def forward_errors(graph, ranges):
             errors.append(np.repeat(worst, node.group))
         elif isinstance(node, Sum):
             incoming = add_upper(errors[node.first], errors[node.second])
-            magnitude = add_upper(
-                ranges[node.first].magnitude, ranges[node.second].magnitude, incoming
-            )
+            magnitude = add_upper(ranges[node.first].magnitude, ranges[node.second].magnitude, incoming)
             errors.append(add_upper(incoming, inflate(gamma(1) * magnitude, 1)))
         else:
             raise _unknown(node)

@@ -32,6 +32,9 @@ ABSOLUTE_GAP = 1e-8
 FREE_GUROBI_LIMIT = 2000
 """Variables, and rows, that Gurobi's free licence allows."""
 
+LARGEST_NUMBER = 1e12
+"""Beyond it solvers lose rows (HiGHS refuses entries above 1e15) or read a bound as infinite."""
+
 _SEED = 0
 # HiGHS keeps one scheduler a process, and Pyomo redirects file descriptors: one call at a time.
 _ONE_AT_A_TIME = threading.Lock()
@@ -123,9 +126,13 @@ class SolverDoor:
         SolverResult
         """
         name = self._affordable(model)
+        if not _within_reach(model):
+            return SolverResult(Termination.UNKNOWN, None, None, None, 0, 0.0, name, "not called")
         if not model.objective.any():
             # Nothing to maximise: the offset is the maximum, whatever x.
-            return SolverResult(Termination.OPTIMAL, model.offset, None, model.offset, 0, 0.0, name, "not called")
+            return SolverResult(
+                Termination.OPTIMAL, model.offset, None, model.offset, 0, 0.0, name, "not called"
+            )
         with _ONE_AT_A_TIME:
             return _solve(name, model, time_limit, node_limit)
 
@@ -144,12 +151,19 @@ class SolverDoor:
         return "highs"
 
 
-def _solve(name, model, time_limit, node_limit):
-    from pyomo.contrib.solver.common.factory import SolverFactory
+def _within_reach(model):
+    """Whether every number is one that a solver takes as it is; NaN and infinity are not."""
+    numbers = [model.lower, model.upper, model.entries, model.objective, np.array([model.offset])]
+    numbers += [ends[np.isfinite(ends)] for ends in (model.row_lower, model.row_upper)]
+    if np.isnan(model.row_lower).any() or np.isnan(model.row_upper).any():
+        return False
+    return all((np.abs(values) <= LARGEST_NUMBER).all() for values in numbers)
 
+
+def _solve(name, model, time_limit, node_limit):
     started = time.perf_counter()
     pyomo_model, variables = to_pyomo(model)
-    solver = SolverFactory(_PYOMO_NAMES[name])
+    solver = _interface(name)
     left = None if time_limit is None else max(0.0, time_limit - (time.perf_counter() - started))
     options = _options(name, node_limit)
     try:
@@ -164,7 +178,9 @@ def _solve(name, model, time_limit, node_limit):
             raise_exception_on_nonoptimal_result=False,
         )
     except (RuntimeError, ValueError) as error:
-        raise SolverError(f"The solver {name!r} failed on a model of {model.n_columns} variables: {error}") from error
+        raise SolverError(
+            f"The solver {name!r} failed on a model of {model.n_columns} variables: {error}"
+        ) from error
     termination = _termination(results)
     values = _values(results, model, variables)
     # Pyomo minimises -V (see to_pyomo); numbers are turned back here, once.
@@ -181,7 +197,12 @@ def _solve(name, model, time_limit, node_limit):
     )
 
 
-_PYOMO_NAMES = {"highs": "highs", "gurobi": "gurobi_direct"}
+def _interface(name):
+    """A fresh solver object of Pyomo (``contrib.solver``; the older interfaces ignore time limits)."""
+    import pyomo.environ  # noqa: F401 - registers the solvers
+    from pyomo.contrib.solver.common.factory import SolverFactory
+
+    return SolverFactory({"highs": "highs", "gurobi": "gurobi_direct"}[name])
 
 
 def to_pyomo(model):
@@ -272,7 +293,9 @@ def _objective_range(model):
     ends = model.objective * model.lower, model.objective * model.upper
     size = np.abs(ends).max(axis=0).sum()
     rounding = 1e-14 * len(model.objective) * size  # far above the error of these two sums
-    return model.offset + np.minimum(*ends).sum() - rounding, model.offset + np.maximum(*ends).sum() + rounding
+    return model.offset + np.minimum(*ends).sum() - rounding, model.offset + np.maximum(
+        *ends
+    ).sum() + rounding
 
 
 def _values(results, model, variables):
@@ -282,7 +305,10 @@ def _values(results, model, variables):
         return None
     found = results.solution_loader.get_vars()
     # A column in no row and not in the objective never reaches the solver: any value will do.
-    values = [found[variable] if variable in found else low for variable, low in zip(variables, model.lower, strict=True)]
+    values = [
+        found[variable] if variable in found else low
+        for variable, low in zip(variables, model.lower, strict=True)
+    ]
     return np.clip(np.array(values, dtype=np.float64), model.lower, model.upper)
 
 
@@ -298,16 +324,17 @@ def _nodes(results):
 def _gurobi_is_limited():
     """Whether the licence at hand is size-limited; raise SolverError if there is none."""
     from pyomo.contrib.solver.common.base import Availability
-    from pyomo.contrib.solver.common.factory import SolverFactory
 
     with _ONE_AT_A_TIME:
-        availability = SolverFactory("gurobi_direct").available()
+        availability = _interface("gurobi").available()
     if availability == Availability.FullLicense:
         return False
     if availability == Availability.LimitedLicense:
         return True
     if availability == Availability.NotFound:
-        raise SolverError("Got solver='gurobi', but gurobipy is not installed. Run `pip install gurobipy`, or use 'highs'.")
+        raise SolverError(
+            "Got solver='gurobi', but gurobipy is not installed. Run `pip install gurobipy`, or use 'highs'."
+        )
     raise SolverError(
         f"Got solver='gurobi', but its licence cannot be used ({availability.name}). "
         "Check GRB_LICENSE_FILE, or use solver='highs'."

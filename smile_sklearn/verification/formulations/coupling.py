@@ -70,7 +70,9 @@ class Gap:
         else:
             form = linear_form(snapshot.graph, {snapshot.upper: eye, snapshot.lower: -eye})
         # Composed before it is bounded: lo and hi may share units whose weights cancel.
-        self.range = Interval(*map(np.broadcast_to, form.range(analysis.ranges, snapshot.domain), [len(eye)] * 2))
+        self.range = Interval(
+            *map(np.broadcast_to, form.range(analysis.ranges, snapshot.domain), [len(eye)] * 2)
+        )
         self.difference = form.difference(analysis.differences, analysis.relation)
 
     def negligible(self):
@@ -151,7 +153,9 @@ def _candidates(encoding, gap, unit, move, sign):
     """0, dlo and dhi (times the sign), each with what bounds it against the others."""
     first, second = (gap.at(columns, unit) for columns in encoding.columns)
     growth = Expression(
-        first.terms + second.times(-1).terms, float(gap.difference.low[unit]), float(gap.difference.high[unit])
+        first.terms + second.times(-1).terms,
+        float(gap.difference.low[unit]),
+        float(gap.difference.high[unit]),
     ).times(sign)
     upper = encoding.analysis.differences[encoding.analysis.snapshot.upper]
     direct = Expression((), float(upper.low[unit]), float(upper.high[unit])).times(sign)
@@ -187,7 +191,11 @@ def _largest(builder, candidates):
     for candidate, (constant, selector) in zip(race, selectors, strict=True):
         others = max(other.high for other in race if other is not candidate)
         excess = float(add_upper(others, -candidate.low))
-        terms = [(column, 1.0), *_negated(candidate.terms), *((place, excess * sign) for place, sign in selector)]
+        terms = [
+            (column, 1.0),
+            *_negated(candidate.terms),
+            *((place, excess * sign) for place, sign in selector),
+        ]
         builder.row(terms, upper=excess * (1.0 - constant))
     return Expression(((column, 1.0),), floor, high)
 

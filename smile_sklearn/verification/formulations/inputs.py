@@ -63,9 +63,13 @@ def _encode_group(builder, group, allowed, first, second):
         return
     firsts, seconds = _categories(group, first[columns]), _categories(group, second[columns])
     for category, partners in enumerate(allowed):
-        _only_with(builder, firsts[category], [seconds[other] for other in np.flatnonzero(partners)], partners)
+        _only_with(
+            builder, firsts[category], [seconds[other] for other in np.flatnonzero(partners)], partners
+        )
     for category, partners in enumerate(allowed.T):
-        _only_with(builder, seconds[category], [firsts[other] for other in np.flatnonzero(partners)], partners)
+        _only_with(
+            builder, seconds[category], [firsts[other] for other in np.flatnonzero(partners)], partners
+        )
 
 
 def _categories(group, columns):

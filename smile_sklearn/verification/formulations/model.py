@@ -168,7 +168,9 @@ def _take_out_negligible(rows, columns, entries, bounds, row_bounds):
     row_lower, row_upper = row_bounds
     for place in np.flatnonzero((entries != 0.0) & (np.abs(entries) < NEGLIGIBLE)):
         row, column, entry = rows[place], columns[place], entries[place]
-        reach = absolute_matmul(np.array([[entry]]), np.array([max(abs(lower[column]), abs(upper[column]))]))[0]
+        reach = absolute_matmul(np.array([[entry]]), np.array([max(abs(lower[column]), abs(upper[column]))]))[
+            0
+        ]
         row_lower[row] = add_lower(row_lower[row], -reach)
         row_upper[row] = add_upper(row_upper[row], reach)
         entries[place] = 0.0

@@ -93,7 +93,9 @@ class PairEncoding:
     def unit(self, index, unit):
         """Return the :class:`Unit` of a node."""
         low, high = self.analysis.differences[index]
-        return Unit(*(int(columns[index][unit]) for columns in self.columns), float(low[unit]), float(high[unit]))
+        return Unit(
+            *(int(columns[index][unit]) for columns in self.columns), float(low[unit]), float(high[unit])
+        )
 
     def difference_cuts(self):
         """Add the chords of every clamped unit that differs between the copies and has a kink."""

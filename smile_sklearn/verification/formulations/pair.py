@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from smile_sklearn.snapshot.graph import Affine, Sum
 from smile_sklearn.verification.formulations.coupling import Gap, encode_objective, needed_units
 from smile_sklearn.verification.formulations.inputs import input_errors
 from smile_sklearn.verification.formulations.model import LinearModel, ModelBuilder
 from smile_sklearn.verification.formulations.network import PairEncoding
 from smile_sklearn.verification.rounding import absolute_matmul, add_upper
-from smile_sklearn.snapshot.graph import Affine, Sum
 
 CUT_THRESHOLD = 60
 """Binaries above which difference cuts pay (measured: 3 to 8 times faster; no help below)."""

@@ -1,0 +1,354 @@
+"""Complete verification by mixed-integer programming, and the counterexample generator of training."""
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from smile_sklearn.verification.base import BoundPair, Proof, Verifier
+from smile_sklearn.verification.difference import Analysis
+from smile_sklearn.verification.formulations.network import NODE_TYPES
+from smile_sklearn.verification.formulations.pair import CUT_THRESHOLD, build_pair_model
+from smile_sklearn.verification.formulations.value import pair_envelope
+from smile_sklearn.verification.replay import counterexample_from_unit, repair_unit
+from smile_sklearn.verification.rounding import add_upper
+from smile_sklearn.verification.solvers import (
+    ABSOLUTE_GAP,
+    DUAL_TOLERANCE,
+    PRUNING_TOLERANCE,
+    SolverDoor,
+    SolverResult,
+)
+
+
+class MIP(Verifier):
+    """Largest V(x', x'') over all related pairs, by branch and bound; complete for V.
+
+    One maximisation for every margin and side; one side suffices where Q and R are symmetric.
+    Each always has a solution, and is read by its DUAL bound only:
+
+        f(x') - f(x'') <= bound + tau * (variable ranges + row activity ranges) + gaps + rounding
+
+    with tau the dual tolerance of the solver (see ``LinearModel.tolerance_range``), the distance
+    at which it stops or prunes, and the slack of the float64 forward pass.
+
+    Parameters
+    ----------
+    solver : {"highs", "gurobi"}
+    node_limit : int or None
+        Nodes a maximisation; with it, and without a time limit, equal calls give equal answers.
+    cut_threshold : int
+        Difference cuts are added to models with more binaries than that.
+    """
+
+    name = "mip"
+    couplings = ("box", "shared")
+    node_types = NODE_TYPES
+
+    def __init__(self, solver="highs", node_limit=None, cut_threshold=CUT_THRESHOLD):
+        self.solver = solver
+        self.node_limit = node_limit
+        self.cut_threshold = cut_threshold
+
+    def _verify(self, snapshot, relation, couplings, context):
+        analysis, door = Analysis(snapshot, relation), SolverDoor(self.solver)
+        problems = [(margin, sign) for sign in _sides(relation) for margin in range(len(analysis.margins))]
+        answers, counterexample = [], None
+        for number, (margin, sign) in enumerate(problems):
+            pair_model = build_pair_model(analysis, couplings, margin, sign, self.cut_threshold)
+            answer = _maximise(
+                door,
+                pair_model,
+                snapshot,
+                relation,
+                margin,
+                sign,
+                _share(context, problems, number),
+                self.node_limit,
+            )
+            answers.append(answer)
+            if answer.pair is not None and answer.value > _epsilon(relation, sign):
+                counterexample = counterexample_from_unit(relation, *answer.pair, context.predict)
+            if counterexample is not None:
+                break  # VIOLATED is final; what was not solved stays unbounded, which is true.
+        return Proof(
+            bounds=_bounds(relation, problems, answers),
+            rigor="solver",
+            couplings=couplings,
+            slack=max(answer.slack for answer in answers),
+            data={"kind": "mip", "problems": [answer.to_dict() for answer in answers]},
+            counterexample=counterexample,
+            detail=" ".join(
+                dict.fromkeys(f"{answer.result.solver} {answer.result.version}" for answer in answers)
+            ),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class SideAnswer:
+    """What one maximisation of V showed.
+
+    Parameters
+    ----------
+    margin : int
+    sign : {1, -1}
+        1 for f(x') - f(x''), -1 for its negative.
+    bound : float
+        Proven upper bound, all slack included, output units; inf if nothing was proven.
+    dual_bound : float
+        The solver's bound alone, output units; inf if none.
+    slack : float
+    value : float
+        V of ``pair`` as floats compute it; -inf without one.
+    pair : tuple of two ndarray of shape (d,), or None
+        Unit coordinates of the best pair found, after its repair in raw units.
+    result : SolverResult
+    n_integers : int
+    """
+
+    margin: int
+    sign: int
+    bound: float
+    dual_bound: float
+    slack: float
+    value: float
+    pair: tuple | None
+    result: SolverResult
+    n_integers: int
+
+    def to_dict(self):
+        """Plain JSON types for the certificate; None for what is not known."""
+        return {
+            "margin": self.margin,
+            "side": "upper" if self.sign > 0 else "lower",
+            "bound": self.bound if np.isfinite(self.bound) else None,
+            "dual_bound": self.dual_bound if np.isfinite(self.dual_bound) else None,
+            "value": self.value if np.isfinite(self.value) else None,
+            "slack": self.slack,
+            "termination": self.result.termination.value,
+            "solver": f"{self.result.solver} {self.result.version}",
+            "nodes": self.result.nodes,
+            "seconds": self.result.seconds,
+            "binaries": self.n_integers,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class GeneratorResult:
+    """The most violating pair that a limited search found (paper, algorithm 5).
+
+    Parameters
+    ----------
+    first, second : ndarray of shape (d,) or None
+        x' and x'' in unit coordinates, images of an exactly related raw pair.
+    value : float
+        V of the pair, for ``row``: an upper bound on what f may do there; -inf without a pair.
+    violation : float
+        ``value`` minus the epsilon of its side; positive for a counterexample.
+    bound : float
+        ViolBound: proven upper bound on the violation over all related pairs; inf if unknown.
+    dual_bounds : dict of (int, int) to float
+        Proven bound on V, slack included, of each (margin, sign).
+    margin, sign : int
+        Where the pair was found; sign -1 is the side el <= f(x') - f(x'').
+    row : ndarray of shape (n_latent,)
+        The (signed) row of the head that V was taken with.
+    first_at_upper, second_at_upper : ndarray of shape (n_latent,), bool, or None
+        Whether the worst embedding stands at hi, not lo, at x' and at x'' (algorithm 6 freezes this).
+    optimal : bool
+        Whether every side was solved to optimality.
+    terminations : dict of (int, int) to Termination
+    nodes : int
+        Over all calls, extensions included.
+    seconds : float
+    """
+
+    first: np.ndarray | None
+    second: np.ndarray | None
+    value: float
+    violation: float
+    bound: float
+    dual_bounds: dict
+    margin: int
+    sign: int
+    row: np.ndarray
+    first_at_upper: np.ndarray | None
+    second_at_upper: np.ndarray | None
+    optimal: bool
+    terminations: dict
+    nodes: int
+    seconds: float
+
+    @property
+    def found(self):
+        """Whether the pair is an envelope counterexample: V > epsilon."""
+        return self.violation > 0.0
+
+
+def generate(
+    snapshot,
+    relation,
+    *,
+    coupling="box",
+    solver="highs",
+    node_limit=64,
+    max_node_limit=4096,
+    time_limit=None,
+    tolerance=1e-6,
+    cut_threshold=CUT_THRESHOLD,
+):
+    """Search for a counterexample with extended limits (paper, algorithm 5).
+
+    Every side of every margin is searched with ``node_limit`` nodes. If some pair has
+    V > epsilon + tolerance, or all searches ended in a proof, that is the answer; else the limit
+    is doubled for the unfinished ones, up to ``max_node_limit``. The paper extends seconds; nodes
+    make a fit repeat exactly. HiGHS cannot resume, so an extension starts anew: at most twice the
+    work of the last one.
+
+    Parameters
+    ----------
+    snapshot : NetworkSnapshot
+    relation : Relation
+    coupling : {"auto", "box", "shared"}
+    solver : {"highs", "gurobi"}
+    node_limit, max_node_limit : int
+    time_limit : float or None
+        Wall seconds for all of it: a guard, after which results no longer repeat.
+    tolerance : float
+        What V must exceed epsilon by, relative to the largest weight of the head.
+    cut_threshold : int
+
+    Returns
+    -------
+    GeneratorResult
+
+    Raises
+    ------
+    UnsupportedError
+        If the network has a node without a formulation, or the coupling does not apply.
+    """
+    started = time.perf_counter()
+    couplings = MIP(solver).check(snapshot, relation, coupling)
+    analysis, door = Analysis(snapshot, relation), SolverDoor(solver)
+    problems = [(margin, sign) for sign in _sides(relation) for margin in range(len(analysis.margins))]
+    models = {problem: build_pair_model(analysis, couplings, *problem, cut_threshold) for problem in problems}
+    deadline = None if time_limit is None else time.monotonic() + time_limit
+    needed = tolerance * max(1e-300, float(np.abs(analysis.margins).max()))
+    answers, nodes, limit = {}, 0, node_limit
+    while True:
+        open_problems = [p for p in problems if p not in answers or not answers[p].result.optimal]
+        for place, problem in enumerate(open_problems):
+            share = (
+                None
+                if deadline is None
+                else max(0.0, deadline - time.monotonic()) / (len(open_problems) - place)
+            )
+            answer = _maximise(door, models[problem], snapshot, relation, *problem, share, limit)
+            answers[problem] = _better(answers.get(problem), answer)
+            nodes += answer.result.nodes
+        worst = max(answers.values(), key=lambda answer: answer.value - _epsilon(relation, answer.sign))
+        if worst.value - _epsilon(relation, worst.sign) > needed:
+            break
+        if all(answer.result.optimal for answer in answers.values()) or limit >= max_node_limit:
+            break
+        if deadline is not None and time.monotonic() >= deadline:
+            break
+        limit = min(2 * limit, max_node_limit)
+    return _generator_result(
+        snapshot, relation, couplings, models, answers, worst, nodes, time.perf_counter() - started
+    )
+
+
+def _generator_result(snapshot, relation, couplings, models, answers, worst, nodes, seconds):
+    row = models[worst.margin, worst.sign].row
+    first = second = first_at_upper = second_at_upper = None
+    if worst.pair is not None:
+        first, second = worst.pair
+        envelope = pair_envelope(snapshot, couplings, row, first[None], second[None])
+        first_at_upper, second_at_upper = envelope.first_at_upper[0], envelope.second_at_upper[0]
+    return GeneratorResult(
+        first=first,
+        second=second,
+        value=worst.value,
+        violation=worst.value - _epsilon(relation, worst.sign),
+        bound=max(answer.bound - _epsilon(relation, answer.sign) for answer in answers.values()),
+        dual_bounds={problem: answer.bound for problem, answer in answers.items()},
+        margin=worst.margin,
+        sign=worst.sign,
+        row=row,
+        first_at_upper=first_at_upper,
+        second_at_upper=second_at_upper,
+        optimal=all(answer.result.optimal for answer in answers.values()),
+        terminations={problem: answer.result.termination for problem, answer in answers.items()},
+        nodes=nodes,
+        seconds=seconds,
+    )
+
+
+def _maximise(door, pair_model, snapshot, relation, margin, sign, time_limit, node_limit):
+    """Solve one model and read it: the dual bound with all slack, and the incumbent, repaired."""
+    model, scale = pair_model.model, pair_model.scale
+    result = door.solve(model, time_limit=time_limit, node_limit=node_limit)
+    tolerances = DUAL_TOLERANCE * model.tolerance_range() + ABSOLUTE_GAP + PRUNING_TOLERANCE
+    slack = float(add_upper(scale * tolerances, pair_model.slack))
+    dual_bound = np.inf if result.bound is None else scale * result.bound
+    pair, value = _read_pair(pair_model, snapshot, relation, result)
+    bound = float(add_upper(dual_bound, slack))
+    if value > bound:
+        # A pair that exists beats the "bound": the solver erred, and nothing it says is a proof.
+        bound = dual_bound = np.inf
+    return SideAnswer(margin, sign, bound, float(dual_bound), slack, value, pair, result, model.n_integers)
+
+
+def _read_pair(pair_model, snapshot, relation, result):
+    """The incumbent as an exactly related pair, in unit coordinates, and its V in floats."""
+    if result.values is None:
+        return None, -np.inf
+    raw = repair_unit(relation, *pair_model.pair(result.values))
+    if raw is None:
+        return None, -np.inf
+    first, second = snapshot.domain.to_unit(np.stack(raw))
+    envelope = pair_envelope(snapshot, pair_model.couplings, pair_model.row, first[None], second[None])
+    return (first, second), float(envelope.value[0])
+
+
+def _better(old, new):
+    """Join two searches of one problem: the smaller bound, the larger pair, the newer ending."""
+    if old is None:
+        return new
+    best = old if old.value > new.value else new
+    tight = old if old.bound < new.bound else new
+    return replace(new, value=best.value, pair=best.pair, bound=tight.bound, dual_bound=tight.dual_bound)
+
+
+def _sides(relation):
+    """Signs of the sides to prove: one if swapping the pair turns each into the other."""
+    if relation.symmetric:
+        return (1,)
+    ends = {1: relation.epsilon_upper, -1: -relation.epsilon_lower}
+    return tuple(sign for sign, end in ends.items() if np.isfinite(end))
+
+
+def _epsilon(relation, sign):
+    return relation.epsilon_upper if sign > 0 else -relation.epsilon_lower
+
+
+def _share(context, problems, number):
+    """Seconds of one problem: an equal part of what is left."""
+    remaining = context.remaining()
+    return None if remaining is None else remaining / (len(problems) - number)
+
+
+def _bounds(relation, problems, answers):
+    """Join the sides; a problem that was not reached leaves its side unbounded."""
+    worst = {1: -np.inf, -1: -np.inf}
+    for place, (_, sign) in enumerate(problems):
+        bound = answers[place].bound if place < len(answers) else np.inf
+        worst[sign] = max(worst[sign], bound)
+    upper, lower = (worst[sign] if sign in _sides(relation) else np.inf for sign in (1, -1))
+    if relation.symmetric:
+        lower = upper
+    return BoundPair(lower=-float(lower), upper=float(upper))
+
+
+__all__ = ["MIP", "GeneratorResult", "SideAnswer", "generate"]
