@@ -56,7 +56,7 @@ def test_hand_drawn_box():
 
 
 def test_hand_drawn_flipped_box():
-    """lo = x, hi = 1 - x: the top is max(x, 1 - x), so U' - L'' = 2 (1 - x' - x''), at most 2 (1 - 0) at 0."""
+    """lo = x, hi = 1 - x: the top is max(x, 1 - x), so V = 2 (max(x', 1 - x') - x''), at most 2 at 0, 0."""
     snapshot = crossing()
     relation = relate(snapshot.domain, 0.25)
     assert solve(snapshot, relation, ("box",))[0] == pytest.approx(2.0, abs=1e-5)
@@ -333,6 +333,14 @@ def test_a_bound_below_a_pair_that_exists_proves_nothing(monkeypatch):
     assert MIP().verify(snapshot, relate(snapshot.domain, 0.1, 0.4), coupling="box").status is Status.UNKNOWN
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("weight", [1e300, 1e200, 1e20, np.inf, np.nan])
+def test_what_may_overflow_is_not_certified(weight):
+    snapshot = hand_drawn(weight=weight, width=weight)
+    status = MIP().verify(snapshot, relate(snapshot.domain, 0.1, 1.0), coupling="box").status
+    assert status in (Status.UNKNOWN, Status.BOUNDED)
+
+
 # --- the generator of training ---------------------------------------------------------------------------
 
 
@@ -359,7 +367,7 @@ def test_generate_repeats_exactly_under_node_limits():
 
 
 def test_generate_extends_the_limit_until_it_is_spent():
-    """Nothing to find, too few nodes to prove it: the limit doubles to its maximum, then the bound is reported."""
+    """Nothing to find, too few nodes to prove it: the limit doubles to its maximum, the bound is reported."""
     snapshot = random_snapshot(1, 12, (12,), 4, ends="free")
     result = generate(snapshot, relate(snapshot.domain, 0.1, 1e3), node_limit=1, max_node_limit=4)
     assert not result.optimal

@@ -27,7 +27,7 @@ EVERY_SOLVER = ["highs", pytest.param("gurobi", marks=needs_gurobi)]
 
 
 def knapsack():
-    """Maximise 5 a + 4 b + 3 c, 2 a + 3 b + c <= 5, binaries: a and b, 9 (with a continuous c <= 0.5: 10.5 - ...)."""
+    """Maximise 100 + 5 a + 4 b + 3 c with 2 a + 3 b + c <= 5, binaries: a and b, 109."""
     builder = ModelBuilder()
     a, b, c = builder.columns(np.zeros(3), 1.0, integer=True)
     builder.row([(a, 2.0), (b, 3.0), (c, 1.0)], upper=5.0)

@@ -20,6 +20,10 @@ FREE_CHANNEL_BOUND = 10.0
 INITIAL_WIDTH = {True: 0.1, False: 1.0}
 """Width of a box at the start: thin boxes spend epsilon (lemma 1), shared ones do not."""
 
+MANY_FEATURES = 100
+"""Above this a robust model gets lipschitz rows: the l1 norm of a relu row grows with the features,
+and a penalty on it then costs more accuracy than a projection (below, relu is cheaper and as good)."""
+
 
 @dataclass(frozen=True)
 class BoxNodes:
@@ -283,16 +287,10 @@ def build_auxiliary(auxiliary, architecture):
     """Return the auxiliary asked for: a name of `FAMILIES`, ``"auto"``, or a factory.
 
     ``"auto"`` is monotone where a sign is required, lipschitz where boxes must be thin
-    (robustness) and relu elsewhere.
+    (robustness) over many features, and relu elsewhere.
     """
     if auxiliary == "auto":
-        auxiliary = (
-            "monotone"
-            if architecture.sign_constrained
-            else "lipschitz"
-            if architecture.thin_boxes
-            else "relu"
-        )
+        auxiliary = _family_for(architecture)
     if isinstance(auxiliary, str):
         if auxiliary not in FAMILIES:
             raise ValueError(f"Got auxiliary={auxiliary!r}, expected 'auto' or one of {sorted(FAMILIES)}.")
@@ -302,6 +300,14 @@ def build_auxiliary(auxiliary, architecture):
     raise ValueError(
         f"Got auxiliary={auxiliary!r}, expected a family name or a function of the Architecture."
     )
+
+
+def _family_for(architecture):
+    if architecture.sign_constrained:
+        return "monotone"
+    if architecture.thin_boxes and architecture.n_features > MANY_FEATURES:
+        return "lipschitz"
+    return "relu"
 
 
 def parameter(rows, columns):

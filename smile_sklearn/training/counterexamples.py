@@ -116,16 +116,13 @@ def tighten(goal, margin):
     What the solver's gap and the rounding add to a proof must fit between the two. An epsilon of
     0 has nothing to keep.
     """
-    ends = [
-        (lower + margin * abs(lower), upper - margin * abs(upper))
-        for lower, upper in (
-            (goal.relation.epsilon_lower, goal.relation.epsilon_upper),
-            (goal.epsilon_lower, goal.epsilon_upper),
-        )
-    ]
-    (lower, upper), (unit_lower, unit_upper) = ends
-    relation = replace(goal.relation, epsilon_lower=lower, epsilon_upper=upper)
-    return replace(goal, relation=relation, epsilon_lower=unit_lower, epsilon_upper=unit_upper)
+    ends = {
+        # Where 0 lies between the ends (it does wherever x' = x'' is related) both move towards it.
+        "epsilon_lower": lambda end: end * (1.0 - margin) if end < 0 else end * (1.0 + margin),
+        "epsilon_upper": lambda end: end * (1.0 - margin) if end > 0 else end * (1.0 + margin),
+    }
+    relation = replace(goal.relation, **{name: move(getattr(goal.relation, name)) for name, move in ends.items()})
+    return replace(goal, relation=relation, **{name: move(getattr(goal, name)) for name, move in ends.items()})
 
 
 def violation_bound(relation, result):

@@ -85,6 +85,7 @@ class PaperMethod:
     def pretrain(self, state):
         """Algorithm 1, lines 1-4, with the loss of algorithm 2."""
         n_epochs = state.options.pretrain_iter
+        state = _with_summed_boxes(state)
         run_epochs(state, PretrainObjective(state), n_epochs, optimizer=torch.optim.Adam, schedule=constant)
         return PhaseResult("pretrain", n_epochs, ())
 
@@ -98,6 +99,7 @@ class PaperMethod:
         multipliers = DualAscent(
             [float("nan")] * len(goals), relative_rate=[dual_rate(goal) for goal in goals]
         )
+        state = _with_summed_boxes(state)
         objective = TrainObjective(state, measure, multipliers)
         run_epochs(state, objective, state.options.max_iter, optimizer=torch.optim.Adam, schedule=falling)
         return PhaseResult("train", state.options.max_iter, objective.record()[0])
@@ -221,6 +223,12 @@ def falling(n_steps):
         "end_factor": 0.05,
         "total_iters": n_steps,
     }
+
+
+def _with_summed_boxes(state):
+    """The same state, lambda_box times n_latent: the paper's box term sums over units, ours is their mean."""
+    options = replace(state.options, lambda_box=state.options.lambda_box * state.network.architecture.n_latent)
+    return replace(state, options=options)
 
 
 def _ends(goal):

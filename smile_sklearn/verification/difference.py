@@ -178,7 +178,7 @@ def output_slack(snapshot, ranges):
         # A margin is one more rounded subtraction of outputs of at most this size.
         output = add_upper(absolute_matmul(snapshot.head_weight, magnitude), np.abs(snapshot.head_bias), head)
         head = add_upper(head[first], head[second], 2 * UNIT_ROUNDOFF * (output[first] + output[second]))
-    return 2.0 * head
+    return np.where(np.isnan(head), np.inf, 2.0 * head)
 
 
 __all__ = ["Analysis", "DifferenceBounds", "Interval", "output_slack"]

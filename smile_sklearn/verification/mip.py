@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from smile_sklearn.exceptions import SolverError
 from smile_sklearn.verification.base import BoundPair, Proof, Verifier
 from smile_sklearn.verification.difference import Analysis
 from smile_sklearn.verification.formulations.network import NODE_TYPES
@@ -52,6 +53,8 @@ class MIP(Verifier):
 
     def _verify(self, snapshot, relation, couplings, context):
         analysis, door = Analysis(snapshot, relation), SolverDoor(self.solver)
+        if not np.isfinite(analysis.slack).all():
+            return _overflow(couplings)
         problems = [(margin, sign) for sign in _sides(relation) for margin in range(len(analysis.margins))]
         answers, counterexample = [], None
         for number, (margin, sign) in enumerate(problems):
@@ -226,10 +229,16 @@ def generate(
     ------
     UnsupportedError
         If the network has a node without a formulation, or the coupling does not apply.
+    SolverError
+        If the network is not finite: training diverged.
     """
     started = time.perf_counter()
     couplings = MIP(solver).check(snapshot, relation, coupling)
     analysis, door = Analysis(snapshot, relation), SolverDoor(solver)
+    if not np.isfinite(analysis.slack).all():
+        raise SolverError(
+            "Got a network whose outputs may overflow, expected finite ones: training diverged."
+        )
     problems = [(margin, sign) for sign in _sides(relation) for margin in range(len(analysis.margins))]
     models = {problem: build_pair_model(analysis, couplings, *problem, cut_threshold) for problem in problems}
     deadline = None if time_limit is None else time.monotonic() + time_limit
@@ -256,6 +265,16 @@ def generate(
         limit = min(2 * limit, max_node_limit)
     return _generator_result(
         snapshot, relation, couplings, models, answers, worst, nodes, time.perf_counter() - started
+    )
+
+
+def _overflow(couplings):
+    """Nothing is proven of a network that is not finite, or whose forward pass may overflow."""
+    return Proof(
+        bounds=BoundPair(-np.inf, np.inf),
+        rigor="solver",
+        couplings=couplings,
+        data={"kind": "mip", "problems": []},
     )
 
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from smile_sklearn.certificates import Counterexample
 
-_MAX_STEPS = 64
-"""Neighbouring floats tried for one feature before a pair is given up."""
+_MAX_STEPS = 16
+"""Steps of one rounding error tried for one feature before a pair is given up."""
 
 
 def repair(relation, first, second):
@@ -127,21 +127,22 @@ def _repair_feature(relation, feature, first, second):
     if low == high == 0.0:
         first[feature] = second[feature]
         return
-    step = 1.0 if relation.domain.is_integer[feature] else None
     x, y = float(first[feature]), float(second[feature])
-    x = min(max(x, y + low), y + high)
-    y = min(max(y, x - high), x - low) if not bottom <= x <= top else y
-    x, y = min(max(x, bottom), top), min(max(y, bottom), top)
+    # x follows y; where the box stops it, y comes the rest of the way. Right up to rounding.
+    x = _into(_into(x, y + low, y + high), bottom, top)
+    y = _into(_into(y, x - high, x - low), bottom, top)
+    # The grid on which the difference is rounded: steps of a small x alone might never show in it.
+    step = 1.0 if relation.domain.is_integer[feature] else float(np.spacing(max(abs(x), abs(y))))
     for _ in range(_MAX_STEPS):
         excess = _excess(x, y, low, high)
         if excess == 0:
             break
         # Too large a difference: x down, or y up where x is at its bound; and the mirror image.
         if excess > 0:
-            x, y = (_down(x, step), y) if x > bottom else (x, _up(y, step))
+            x, y = (x - step, y) if x > bottom else (x, y + step)
         else:
-            x, y = (_up(x, step), y) if x < top else (x, _down(y, step))
-        x, y = min(max(x, bottom), top), min(max(y, bottom), top)
+            x, y = (x + step, y) if x < top else (x, y - step)
+        x, y = _into(x, bottom, top), _into(y, bottom, top)
     first[feature], second[feature] = x, y
 
 
@@ -151,9 +152,5 @@ def _excess(x, y, low, high):
     return (difference > Fraction(high)) - (difference < Fraction(low))
 
 
-def _down(value, step):
-    return float(np.nextafter(value, -np.inf)) if step is None else value - step
-
-
-def _up(value, step):
-    return float(np.nextafter(value, np.inf)) if step is None else value + step
+def _into(value, low, high):
+    return min(max(value, low), high)

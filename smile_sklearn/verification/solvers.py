@@ -305,10 +305,7 @@ def _values(results, model, variables):
         return None
     found = results.solution_loader.get_vars()
     # A column in no row and not in the objective never reaches the solver: any value will do.
-    values = [
-        found[variable] if variable in found else low
-        for variable, low in zip(variables, model.lower, strict=True)
-    ]
+    values = [found.get(variable, low) for variable, low in zip(variables, model.lower, strict=True)]
     return np.clip(np.array(values, dtype=np.float64), model.lower, model.upper)
 
 

@@ -149,7 +149,7 @@ def deployed(snapshot, embed=None):
 
 
 def related_pairs(relation, n_pairs, seed=0):
-    """Random related pairs in raw units, those near the edges of Q included: two (m, d) arrays, m <= n_pairs."""
+    """Random related pairs in raw units, edges of Q included: two (m, d) arrays, m <= n_pairs."""
     generator, domain = np.random.default_rng(seed), relation.domain
     shape = (n_pairs, domain.n_features)
     second = domain.lower + domain.scale * generator.random(shape)

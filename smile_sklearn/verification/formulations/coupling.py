@@ -129,7 +129,7 @@ def _rise(builder, encoding, gap, couplings, unit, sign):
     move = Expression(tuple(lower.difference), lower.low, lower.high).times(sign)
     if "shared" not in couplings:
         return move.plus(_open_gap(builder, encoding, gap, unit, sign))
-    shared = _largest(builder, _candidates(encoding, gap, unit, move, sign))
+    shared = _largest(builder, *_candidates(encoding, gap, unit, move, sign))
     if "box" not in couplings or add_lower(move.low, max(0.0, gap.range.low[unit])) >= 0.0:
         # The box bound lo' + m' - lo'' is at least dlo, dhi, and here also at least 0. (With a
         # flip it may fall below dhi; leaving it out is sound, it only makes V larger.)
@@ -150,7 +150,7 @@ def _open_gap(builder, encoding, gap, unit, sign):
 
 
 def _candidates(encoding, gap, unit, move, sign):
-    """0, dlo and dhi (times the sign), each with what bounds it against the others."""
+    """0, dlo and dhi (times the sign), and what the latter two can lead each other by."""
     first, second = (gap.at(columns, unit) for columns in encoding.columns)
     growth = Expression(
         first.terms + second.times(-1).terms,
@@ -162,16 +162,17 @@ def _candidates(encoding, gap, unit, move, sign):
     composed = move.plus(growth)
     other = Expression(composed.terms, max(composed.low, direct.low), min(composed.high, direct.high))
     if growth.high <= 0.0:
-        return [ZERO, move]  # dhi <= dlo always
+        return [ZERO, move], {}  # dhi <= dlo always
     if growth.low >= 0.0:
-        return [ZERO, other]  # dhi >= dlo always
-    return [ZERO, move, other]
+        return [ZERO, other], {}  # dhi >= dlo always
+    return [ZERO, move, other], {(move, other): -growth.low, (other, move): growth.high}
 
 
-def _largest(builder, candidates):
+def _largest(builder, candidates, leads=None):
     """A variable that may be as large as the largest candidate, and no larger.
 
-    M_k is what the largest can exceed candidate k by, from the intervals.
+    M_k is what the largest can exceed candidate k by: from the intervals of the two, or from
+    ``leads``, a dict (leader, follower) -> bound of their difference.
     """
     floor = max(candidate.low for candidate in candidates)
     # One that never exceeds another's least value is out of the race (ties: keep the first of them).
@@ -189,8 +190,7 @@ def _largest(builder, candidates):
         builder.row([(place, 1.0) for place in chosen], 1.0, 1.0)
         selectors = [(0.0, [(place, 1.0)]) for place in chosen]
     for candidate, (constant, selector) in zip(race, selectors, strict=True):
-        others = max(other.high for other in race if other is not candidate)
-        excess = float(add_upper(others, -candidate.low))
+        excess = max(_lead(other, candidate, leads or {}) for other in race if other is not candidate)
         terms = [
             (column, 1.0),
             *_negated(candidate.terms),
@@ -198,6 +198,11 @@ def _largest(builder, candidates):
         ]
         builder.row(terms, upper=excess * (1.0 - constant))
     return Expression(((column, 1.0),), floor, high)
+
+
+def _lead(leader, follower, leads):
+    apart = float(add_upper(leader.high, -follower.low))
+    return min(apart, leads.get((leader, follower), apart))
 
 
 def _negated(terms):

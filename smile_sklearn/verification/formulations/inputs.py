@@ -4,7 +4,8 @@ r"""Two related inputs in unit coordinates.
 
     0 \le p'_j, p''_j \le 1                      &\qquad \text{numeric j, one variable if } D_j = [0, 0] \\
     w_j p_j = k_j, \quad k_j \in \{0, ..., w_j\} &\qquad \text{integer j of width } w_j, \text{ each copy} \\
-    \textstyle\sum_{j \in G} p_j = 1, \quad p_j \in \{0, 1\} &\qquad \text{group G, each copy } (\le 1: \text{at most one}) \\
+    \textstyle\sum_{j \in G} p_j = 1, \quad p_j \in \{0, 1\} &\qquad \text{group G, each copy} \\
+    \textstyle\sum_{j \in G} p_j \le 1           &\qquad \text{instead, for at most one} \\
     D^-_j \le p'_j - p''_j \le D^+_j             &\qquad \text{where it cuts} \\
     p'_a \le \textstyle\sum_{b : (a, b) \in Q} p''_b, \quad
     p''_b \le \textstyle\sum_{a : (a, b) \in Q} p'_a &\qquad \text{categories a, b of a group}
