@@ -84,7 +84,7 @@ class BaseSMiLE(BaseEstimator):
         pretrain_iter=10,
         max_iter=60,
         posttrain_iter=100,
-        learning_rate_init=5e-3,
+        learning_rate_init=1e-2,
         batch_size="auto",
         verifier="auto",
         solver="highs",
@@ -179,7 +179,7 @@ class BaseSMiLE(BaseEstimator):
                 )
             relations, couplings = self.relations_, self.couplings_
         else:
-            relations = self._resolve_properties(properties, self.domain_)
+            relations = self._resolve_properties(properties, self.snapshot_.domain)
             couplings = ("auto",) * len(relations)
         limit = self.time_limit if time_limit is None else time_limit
         deadline = time.monotonic() + limit
@@ -225,7 +225,7 @@ class BaseSMiLE(BaseEstimator):
         variation, relations = proven_variation(self.certificate_, self.relations_, property)
         X = self._check_rows(X)
         output = self._output(X)
-        trusted = certified_rows(X, self.domain_, relations)
+        trusted = certified_rows(X, self.snapshot_.domain, relations)
         margin, lower, upper = self._intervals(output, variation)
         robust = [relation.name for relation in relations if relation.name.startswith("globallyrobust")]
         radius = np.full(len(X), np.nan)
@@ -385,7 +385,7 @@ class BaseSMiLE(BaseEstimator):
 
     def _output(self, X):
         """Return f at raw rows, (n, n_outputs): what every certificate speaks of."""
-        inputs = self.domain_.to_unit(X)
+        inputs = self.snapshot_.domain.to_unit(X)  # the domain that the digest covers
         embedding = self.backbone_(inputs[:, list(self.snapshot_.reads)])
         return self.snapshot_.forward(inputs, embedding)
 

@@ -77,6 +77,10 @@ def robustness_radius(margin, variation):
     """
     if variation == 0.0:
         return np.where(margin > 0, np.inf, 0.0)
-    steps = np.maximum(0.0, np.ceil(margin / variation) - 1.0)
-    # The quotient is rounded: take a step back where k v < m does not hold for certain.
-    return np.where(np.nextafter(steps * variation, np.inf) < margin, steps, np.maximum(0.0, steps - 1.0))
+    with np.errstate(over="ignore"):
+        steps = np.maximum(0.0, np.ceil(margin / variation) - 1.0)
+        certain = np.nextafter(steps * variation, np.inf) < margin
+    # The quotient is rounded: take a step back where k v < m does not hold for certain. Beyond 2^53
+    # a float less one is itself; there the float below is under m / v, for the quotient errs by u.
+    back = np.minimum(steps - 1.0, np.nextafter(steps, 0.0))
+    return np.where(certain, steps, np.maximum(0.0, back))

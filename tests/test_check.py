@@ -17,6 +17,7 @@ from smile_sklearn._check.network import ExactNetwork
 from smile_sklearn._check.pairs import rebuild_pairs
 from smile_sklearn.certificates import Certificate, Counterexample, Status, combine
 from smile_sklearn.check import check, check_files, main
+from smile_sklearn.exceptions import DomainError
 from smile_sklearn.properties import Fair, GloballyRobust, InputDomain, Monotonic
 from smile_sklearn.properties.relation import Relation
 from smile_sklearn.snapshot import GraphBuilder, NetworkSnapshot
@@ -350,6 +351,13 @@ class TestTampering:
         certificate = proved(other, table_relation())
         assert certificate.status is Status.UNKNOWN
         assert first_failure(certificate, other) == "model"
+
+    def test_a_relation_over_another_domain_is_not_verified(self, snapshot):
+        # The same deltas in raw units would be ten times smaller in the unit coordinates of this domain.
+        other = InputDomain(TABLE.lower, np.where(TABLE.in_group, 1.0, TABLE.upper * 10))
+        relation = Relation("r", "a statement", other, np.full(9, -0.1), np.full(9, 0.1), -1.0, 1.0)
+        with pytest.raises(DomainError, match="another domain"):
+            proved(snapshot, relation)
 
 
 class TestSets:

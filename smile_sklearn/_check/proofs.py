@@ -36,11 +36,13 @@ def check_solver(journal, claim, network, pairs):
     journal.note(
         "rigor", claim.rigor == "solver", f"rests on {', '.join(solvers)}, so rigor must be 'solver'"
     )
-    for solver in solvers:
-        journal.trust(solver)
+    for item in (*solvers, "the translation of the network into a mixed-integer program"):
+        journal.trust(item)
     _check_coupling(journal, claim.coupling.split(", "), network.snapshot, pairs)
     interval = journal.take(
-        "proof", lambda: _solved_interval(problems, network, pairs), "every side it needs is there"
+        "proof",
+        lambda: _solved_interval(problems, network, pairs),
+        lambda ends: f"its maximisations give {_text(ends)}",
     )
     if interval is not None:
         violation = _violation(interval, pairs)

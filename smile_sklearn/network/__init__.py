@@ -1,8 +1,8 @@
 """The network in torch: backbone, auxiliary families, clip and head."""
 
 from smile_sklearn.network.architecture import Architecture, plan_architecture
-from smile_sklearn.network.auxiliary import FreeAuxiliary, build_auxiliary
 from smile_sklearn.network.backbone import build_backbone, freeze_backbone
+from smile_sklearn.network.families import FreeAuxiliary, build_auxiliary
 from smile_sklearn.network.smile import SMiLENetwork
 
 __all__ = [

@@ -85,7 +85,9 @@ class ModuleBackbone:
         self.module.eval()
         with torch.no_grad():
             if self.row_by_row:
-                return torch.cat([self.module(row[None]) for row in rows]).numpy()
+                # A copy each: BLAS also sums a row differently with its alignment in memory, and
+                # torch aligns what it allocates.
+                return torch.cat([self.module(row.clone()[None]) for row in rows]).numpy()
             return self.module(rows).numpy()
 
 

@@ -46,10 +46,10 @@ class PaperMethod:
         Share of epsilon kept in hand for gap and slack, so that the promised epsilon is round.
     """
 
-    check_every: int = 8
-    refresh_every: int = 24
+    check_every: int = 10
+    refresh_every: int = 32
     node_limit: int = 64
-    max_node_limit: int = 4096
+    max_node_limit: int = 1024
     proof_node_limit: int = 200_000
     margin: float = 1e-3
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from smile_sklearn.certificates import Certificate, Status
-from smile_sklearn.exceptions import UnsupportedError
+from smile_sklearn.exceptions import DomainError, UnsupportedError
 from smile_sklearn.verification.rounding import add_upper
 
 COUPLINGS = ("box", "shared")
@@ -94,6 +94,8 @@ class Verifier(ABC):
         ------
         UnsupportedError
             If this verifier does not handle the network, or the coupling does not apply.
+        DomainError
+            If the relation is stated over another domain than the snapshot's.
         """
         started = time.perf_counter()
         couplings = self.check(snapshot, relation, coupling)
@@ -108,6 +110,12 @@ class Verifier(ABC):
             raise UnsupportedError(
                 f"The verifier {self.name!r} does not handle {sorted(alien)}; it handles "
                 f"{[kind.__name__ for kind in self.node_types]}. Use verifier='difference' or 'auto'."
+            )
+        if relation.domain != snapshot.domain:
+            # Deltas in raw units are scaled by the domain: by another one they would mean something else.
+            raise DomainError(
+                f"The relation {relation.name!r} is stated over another domain than the network's "
+                f"({relation.domain}; {snapshot.domain}). Resolve the property over snapshot.domain."
             )
         if not snapshot.order_is_fixed():
             # Equal inputs must give equal bits, or neither coupling speaks of the deployed floats.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from smile_sklearn.exceptions import SolverError
-from smile_sklearn.verification.base import BoundPair, Proof, Verifier
+from smile_sklearn.verification.base import BoundPair, Context, Proof, Verifier
 from smile_sklearn.verification.difference import Analysis
 from smile_sklearn.verification.formulations.network import NODE_TYPES
 from smile_sklearn.verification.formulations.pair import CUT_THRESHOLD, build_pair_model
@@ -164,6 +164,8 @@ class GeneratorResult:
     nodes : int
         Over all calls, extensions included.
     seconds : float
+    tolerance : float
+        Output units; a smaller violation is not distinguished from none.
     """
 
     first: np.ndarray | None
@@ -181,11 +183,12 @@ class GeneratorResult:
     terminations: dict
     nodes: int
     seconds: float
+    tolerance: float
 
     @property
     def found(self):
-        """Whether the pair is an envelope counterexample: V > epsilon."""
-        return self.violation > 0.0
+        """Whether the pair is an envelope counterexample: V > epsilon, by more than the tolerance."""
+        return self.violation > self.tolerance
 
 
 def generate(
@@ -241,31 +244,24 @@ def generate(
         )
     problems = [(margin, sign) for sign in _sides(relation) for margin in range(len(analysis.margins))]
     models = {problem: build_pair_model(analysis, couplings, *problem, cut_threshold) for problem in problems}
-    deadline = None if time_limit is None else time.monotonic() + time_limit
-    needed = tolerance * max(1e-300, float(np.abs(analysis.margins).max()))
+    context = Context(None if time_limit is None else time.monotonic() + time_limit)
+    tolerance = tolerance * float(np.abs(analysis.margins).max())
     answers, nodes, limit = {}, 0, node_limit
     while True:
         open_problems = [p for p in problems if p not in answers or not answers[p].result.optimal]
         for place, problem in enumerate(open_problems):
-            share = (
-                None
-                if deadline is None
-                else max(0.0, deadline - time.monotonic()) / (len(open_problems) - place)
-            )
+            share = _share(context, open_problems, place)
             answer = _maximise(door, models[problem], snapshot, relation, *problem, share, limit)
             answers[problem] = _better(answers.get(problem), answer)
             nodes += answer.result.nodes
         worst = max(answers.values(), key=lambda answer: answer.value - _epsilon(relation, answer.sign))
-        if worst.value - _epsilon(relation, worst.sign) > needed:
-            break
-        if all(answer.result.optimal for answer in answers.values()) or limit >= max_node_limit:
-            break
-        if deadline is not None and time.monotonic() >= deadline:
+        found = worst.value - _epsilon(relation, worst.sign) > tolerance
+        proven = all(answer.result.optimal for answer in answers.values())
+        if found or proven or limit >= max_node_limit or context.remaining() == 0.0:
             break
         limit = min(2 * limit, max_node_limit)
-    return _generator_result(
-        snapshot, relation, couplings, models, answers, worst, nodes, time.perf_counter() - started
-    )
+    spent = {"nodes": nodes, "seconds": time.perf_counter() - started, "tolerance": tolerance}
+    return _generator_result(snapshot, relation, couplings, models, answers, worst, spent)
 
 
 def _overflow(couplings):
@@ -278,7 +274,7 @@ def _overflow(couplings):
     )
 
 
-def _generator_result(snapshot, relation, couplings, models, answers, worst, nodes, seconds):
+def _generator_result(snapshot, relation, couplings, models, answers, worst, spent):
     row = models[worst.margin, worst.sign].row
     first = second = first_at_upper = second_at_upper = None
     if worst.pair is not None:
@@ -290,7 +286,7 @@ def _generator_result(snapshot, relation, couplings, models, answers, worst, nod
         second=second,
         value=worst.value,
         violation=worst.value - _epsilon(relation, worst.sign),
-        bound=max(answer.bound - _epsilon(relation, answer.sign) for answer in answers.values()),
+        bound=max(float(add_upper(a.bound, -_epsilon(relation, a.sign))) for a in answers.values()),
         dual_bounds={problem: answer.bound for problem, answer in answers.items()},
         margin=worst.margin,
         sign=worst.sign,
@@ -299,8 +295,7 @@ def _generator_result(snapshot, relation, couplings, models, answers, worst, nod
         second_at_upper=second_at_upper,
         optimal=all(answer.result.optimal for answer in answers.values()),
         terminations={problem: answer.result.termination for problem, answer in answers.items()},
-        nodes=nodes,
-        seconds=seconds,
+        **spent,
     )
 
 

@@ -59,7 +59,7 @@ def _encode_group(builder, group, allowed, first, second):
     columns = list(group.columns)
     copies = {tuple(first[columns]), tuple(second[columns])}
     for copy in sorted(copies):
-        builder.row([(column, 1.0) for column in copy], 0.0 if group.at_most_one else 1.0, 1.0)
+        builder.row([(column, 1.0) for column in copy], -np.inf if group.at_most_one else 1.0, 1.0)
     if len(copies) == 1 or allowed.all():
         return
     firsts, seconds = _categories(group, first[columns]), _categories(group, second[columns])
