@@ -14,12 +14,11 @@ from smile_sklearn._validation import Integral, Interval, Real, StrOptions, vali
 from smile_sklearn.certificates import CertifiedPrediction, combine
 from smile_sklearn.exceptions import CertificateError, DomainError, PropertyError
 from smile_sklearn.inference import certified_rows, proven_variation, robustness_radius
-from smile_sklearn.network import freeze_backbone, plan_architecture
-from smile_sklearn.properties import InputDomain, PropertySet, resolve_properties
+from smile_sklearn.network import freeze_backbone
+from smile_sklearn.properties import InputDomain, resolve_properties
 from smile_sklearn.reporting import backbone_utilisation, report_failure
 from smile_sklearn.training import make_method
-from smile_sklearn.training.net import one_seed
-from smile_sklearn.training.state import Goal, TrainingData, TrainingOptions, TrainingState
+from smile_sklearn.training.prepare import Task, choose_couplings, initial_state
 from smile_sklearn.verification import make_verifier
 
 FITTED = (
@@ -291,56 +290,12 @@ class BaseSMiLE(BaseEstimator):
     def _prepare(self, method, X, y, weights, domain):
         """Everything a phase needs: the untrained network, the data in unit coordinates, the goals."""
         relations = () if self.properties is None else self._resolve_properties(self.properties, domain)
-        couplings = self._choose_couplings(method) if relations else ()
-        architecture = plan_architecture(
-            relations, couplings, domain, n_outputs=self._n_outputs, n_latent=self.n_latent
-        )
+        couplings = choose_couplings(self.properties, self.coupling, method)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        generator = torch.Generator().manual_seed(int(seed))
-        with one_seed(generator):
-            network = method.build(
-                architecture, self.backbone, tuple(self.hidden_layer_sizes), self.auxiliary
-            ).to(self.device)
-        scale, shift = self._output_map
-        goals = tuple(
-            Goal(relation, coupling, relation.epsilon_lower / scale, relation.epsilon_upper / scale)
-            for relation, coupling in zip(relations, couplings, strict=True)
-        )
-        tensors = (torch.as_tensor(part, device=self.device) for part in (domain.to_unit(X), y, weights))
-        return TrainingState(
-            network=network,
-            data=TrainingData(*tensors),
-            loss=self._loss(),
-            goals=goals,
-            domain=domain,
-            output_scale=scale,
-            output_shift=shift,
-            keeps_mean=self._numeric_target,
-            options=self._options(len(X)),
-            generator=generator,
-        )
-
-    def _choose_couplings(self, method):
-        members = (
-            self.properties.properties if isinstance(self.properties, PropertySet) else (self.properties,)
-        )
-        fixed = self.coupling if self.coupling != "auto" else method.default_coupling
-        return tuple(fixed or member.default_coupling for member in members)
-
-    def _options(self, n_rows):
-        return TrainingOptions(
-            lambda_box=self.lambda_box,
-            pretrain_iter=self.pretrain_iter,
-            max_iter=self.max_iter,
-            posttrain_iter=self.posttrain_iter,
-            learning_rate=self.learning_rate_init,
-            # About 50 steps an epoch whatever the size of the data, within sensible batches.
-            batch_size=int(np.clip(n_rows // 50, 32, 1024)) if self.batch_size == "auto" else self.batch_size,
-            device=self.device,
-            solver=self.solver,
-            time_limit=self.time_limit,
-            verbose=self.verbose,
-        )
+        task = Task(self._n_outputs, *self._output_map, keeps_mean=self._numeric_target, loss=self._loss())
+        arrays = (domain.to_unit(X), y, weights)
+        parameters = self.get_params(deep=False)
+        return initial_state(method, arrays, relations, couplings, domain, task, parameters, seed)
 
     def _freeze(self, state, phases, X):
         """Write out what ``predict`` and the verifiers read; the module is kept for the user only."""

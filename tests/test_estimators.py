@@ -121,7 +121,8 @@ def test_margins_of_several_classes():
     rows = np.arange(len(X))
     assert np.isnan(answer.lower[rows, best]).all()
     margins = np.delete(logits[rows, best][:, None] - logits, 0, axis=1)
-    assert answer.lower.shape == logits.shape and margins.shape == (150, 2)
+    assert answer.lower.shape == logits.shape
+    assert margins.shape == (150, 2)
     np.testing.assert_array_equal(answer.certified, np.nanmin(answer.lower, axis=1) > 0)
     np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1.0)
 
@@ -130,7 +131,8 @@ def test_regressor_intervals_contain_every_counterfactual(data):
     X, y = data
     model = SMiLERegressor(Fair("sex", 2.0), **FAST).fit(X, y)
     answer = model.predict_with_certificate(X)
-    assert answer.certified.all() and np.isnan(answer.radius).all()
+    assert answer.certified.all()
+    assert np.isnan(answer.radius).all()
     for sex in (0, 1, 0.5):
         other = model.predict(X.assign(sex=sex))
         assert ((answer.lower <= other) & (other <= answer.upper)).all()
@@ -173,7 +175,8 @@ def test_failed_fit_leaves_no_certificate(data, monkeypatch):
     monkeypatch.setattr("smile_sklearn.base.BaseSMiLE._freeze", interrupted)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, y)
-    assert not hasattr(model, "certificate_") and not hasattr(model, "snapshot_")
+    assert not hasattr(model, "certificate_")
+    assert not hasattr(model, "snapshot_")
 
 
 class NothingProven:
@@ -266,7 +269,8 @@ def test_exactly_monotone_in_floats():
     data = load_diabetes(as_frame=True, scaled=False)
     X, y = data.data.iloc[:150], data.target.iloc[:150]
     model = SMiLERegressor(Monotonic({"bmi": 1, "bp": -1}), **FAST).fit(X, y)
-    assert model.certificate_.rigor == "exact" and model.certificate_.bound == 0.0
+    assert model.certificate_.rigor == "exact"
+    assert model.certificate_.bound == 0.0
     for feature, sign in (("bmi", 1), ("bp", -1)):
         line = pd.concat([X.iloc[[7]]] * 300, ignore_index=True)
         line[feature] = np.linspace(X[feature].min() - 1, X[feature].max() + 1, 300)

@@ -200,7 +200,7 @@ def test_margins_of_several_classes():
         margins = np.delete(output[row, best[row]] - output[row], best[row])
         assert found.certified[row] == (margins > variation).all()
         assert found.certified[row] == (np.nanmin(low) > 0) or margins.min() == variation
-    assert 0 < found.certified.sum()
+    assert found.certified.sum() > 0
     # A tie of the two best is a tie, whatever the third says.
     tie, _, _ = model._intervals(np.array([[1.0, 1.0, -5.0]]), 0.0)
     assert tie.tolist() == [0.0]

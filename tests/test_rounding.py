@@ -37,8 +37,8 @@ def dot(row, values):
 
 
 def test_the_constants():
-    assert UNIT_ROUNDOFF == np.finfo(float).eps / 2
-    assert 0 < SMALLEST
+    assert np.finfo(float).eps / 2 == UNIT_ROUNDOFF
+    assert SMALLEST > 0
     assert SMALLEST / 2 == 0
 
 

@@ -9,6 +9,7 @@ from support.networks import deployed, hand_drawn, relate, unit_box
 from support.random_networks import weights
 
 from smile_sklearn.certificates import Status
+from smile_sklearn.exceptions import CertificationWarning
 from smile_sklearn.properties import Fair, GloballyRobust, InputDomain, Monotonic, Relational
 from smile_sklearn.snapshot import GraphBuilder, NetworkSnapshot, evaluate
 from smile_sklearn.verification.difference import DifferenceBounds
@@ -179,7 +180,7 @@ def test_margins_cross_the_signs_of_both_outputs():
 def test_constant_and_unread_features_do_not_move():
     domain = InputDomain([0.0, 3.0, 0.0], [1.0, 3.0, 1.0])
     snapshot = signed_snapshot(2, [1, 1, 0], domain)
-    with pytest.warns(UserWarning):
+    with pytest.warns(CertificationWarning, match="equal inputs"):
         relation = Fair([1], 0.0).resolve(domain)
     assert DifferenceBounds().verify(snapshot, relation).rigor == "exact"
     # Column 2 has weights 0: the output is the same, bit for bit.

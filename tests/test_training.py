@@ -58,7 +58,8 @@ def test_head_factor_is_what_brings_the_bound_to_epsilon(data):
 def test_loss_falls_and_history_has_every_epoch(data):
     model = fit(data, Monotonic({0: 1}), pretrain_iter=5)
     phases = [record.phase for record in model.history_]
-    assert phases[:5] == ["pretrain"] * 5 and phases[5:35] == ["train"] * 30
+    assert phases[:5] == ["pretrain"] * 5
+    assert phases[5:35] == ["train"] * 30
     assert model.history_[34].loss < 0.5 * model.history_[0].loss
     assert [result.phase for result in model.phases_] == ["pretrain", "train", "posttrain"]
 

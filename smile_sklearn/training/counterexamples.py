@@ -116,13 +116,15 @@ def tighten(goal, margin):
     What the solver's gap and the rounding add to a proof must fit between the two. An epsilon of
     0 has nothing to keep.
     """
-    ends = {
-        # Where 0 lies between the ends (it does wherever x' = x'' is related) both move towards it.
-        "epsilon_lower": lambda end: end * (1.0 - margin) if end < 0 else end * (1.0 + margin),
-        "epsilon_upper": lambda end: end * (1.0 - margin) if end > 0 else end * (1.0 + margin),
-    }
-    relation = replace(goal.relation, **{name: move(getattr(goal.relation, name)) for name, move in ends.items()})
-    return replace(goal, relation=relation, **{name: move(getattr(goal, name)) for name, move in ends.items()})
+    return replace(_with_ends(goal, margin), relation=_with_ends(goal.relation, margin))
+
+
+def _with_ends(holder, margin):
+    """Move both ends of R in (0 lies between them wherever x' = x'' is related, but not always)."""
+    lower, upper = holder.epsilon_lower, holder.epsilon_upper
+    lower = lower * (1.0 - margin) if lower < 0 else lower * (1.0 + margin)
+    upper = upper * (1.0 - margin) if upper > 0 else upper * (1.0 + margin)
+    return replace(holder, epsilon_lower=lower, epsilon_upper=upper)
 
 
 def violation_bound(relation, result):
@@ -164,6 +166,11 @@ class Generator:
         self._state = state
         self.node_limit, self.max_node_limit = node_limit, max_node_limit
         self.calls, self.seconds, self.timeouts = 0, 0.0, 0
+
+    @property
+    def counters(self):
+        """Calls, seconds and time-outs so far."""
+        return self.calls, self.seconds, self.timeouts
 
     def search(self, goal):
         """Return the most violating pair found for one goal, a ``GeneratorResult``."""
@@ -235,21 +242,6 @@ class IncumbentViolation(ViolationMeasure):
         self.incumbents = [None] * len(self.goals)
         self._ages = [0] * len(self.goals)
 
-    @property
-    def calls(self):
-        """Generator calls so far."""
-        return self.generator.calls
-
-    @property
-    def seconds(self):
-        """Wall time of the generator calls so far."""
-        return self.generator.seconds
-
-    @property
-    def timeouts(self):
-        """Generator calls that ended at the wall-clock guard."""
-        return self.generator.timeouts
-
     def before_step(self, network):
         """See :class:`ViolationMeasure`."""
         resolved = None
@@ -265,6 +257,7 @@ class IncumbentViolation(ViolationMeasure):
                 found = self.generator.incumbent(self.generator.search(goal))
                 self.incumbents[place] = found or self.incumbents[place]
                 self._ages[place] = 1
+                self.calls, self.seconds, self.timeouts = self.generator.counters
 
     def resolved(self, network):
         """RESOLVED (algorithm 7): whether each incumbent violates no longer, a list of bool."""

@@ -119,7 +119,7 @@ class TrainingState:
         The only source of randomness.
     history : list of EpochRecord
     counterexamples : list
-        Pairs that the generator or the falsifier found, raw units.
+        Pairs that the generator found, raw units (``EnvelopeCounterexample``, in order).
     """
 
     network: SMiLENetwork
