@@ -1,5 +1,7 @@
 """The MIP against enumeration, against itself on other solvers and formulations, and against lies."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -20,11 +22,11 @@ from smile_sklearn.exceptions import UnsupportedError
 from smile_sklearn.properties.domain import InputDomain
 from smile_sklearn.snapshot import NetworkSnapshot
 from smile_sklearn.snapshot.graph import GraphBuilder
-from smile_sklearn.verification import mip as mip_module
 from smile_sklearn.verification.difference import Analysis
 from smile_sklearn.verification.formulations.pair import build_pair_model
 from smile_sklearn.verification.formulations.value import pair_envelope
-from smile_sklearn.verification.mip import MIP, generate
+from smile_sklearn.verification.generator import generate
+from smile_sklearn.verification.mip import MIP
 from smile_sklearn.verification.solvers import SolverDoor, SolverResult, Termination
 
 ALWAYS_CUTS = -1
@@ -326,7 +328,7 @@ def test_a_bound_below_a_pair_that_exists_proves_nothing(monkeypatch):
 
     def lie(self, model, **limits):
         result = honest(self, model, **limits)
-        return mip_module.replace(result, bound=0.5 * result.bound)
+        return dataclasses.replace(result, bound=0.5 * result.bound)
 
     monkeypatch.setattr(SolverDoor, "solve", lie)
     snapshot = hand_drawn()

@@ -9,7 +9,8 @@ from support.networks import deployed, random_snapshot, relate, related_pairs
 from smile_sklearn.certificates import Status
 from smile_sklearn.properties.domain import InputDomain
 from smile_sklearn.verification.difference import DifferenceBounds
-from smile_sklearn.verification.mip import MIP, generate
+from smile_sklearn.verification.generator import generate
+from smile_sklearn.verification.mip import MIP
 
 networks = st.fixed_dictionaries(
     {

@@ -174,7 +174,7 @@ class Generator:
 
     def search(self, goal):
         """Return the most violating pair found for one goal, a ``GeneratorResult``."""
-        from smile_sklearn.verification.mip import generate  # Pyomo takes a second to import
+        from smile_sklearn.verification.generator import generate  # Pyomo takes a second to import
         from smile_sklearn.verification.solvers import Termination
 
         state = self._state

@@ -1,12 +1,10 @@
-"""Complete verification by mixed-integer programming, and the counterexample generator of training."""
+"""Complete verification by mixed-integer programming."""
 
-import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from smile_sklearn.exceptions import SolverError
-from smile_sklearn.verification.base import BoundPair, Context, Proof, Verifier
+from smile_sklearn.verification.base import BoundPair, Proof, Verifier
 from smile_sklearn.verification.difference import Analysis
 from smile_sklearn.verification.formulations.network import NODE_TYPES
 from smile_sklearn.verification.formulations.pair import CUT_THRESHOLD, build_pair_model
@@ -55,22 +53,22 @@ class MIP(Verifier):
         analysis, door = Analysis(snapshot, relation), SolverDoor(self.solver)
         if not np.isfinite(analysis.slack).all():
             return _overflow(couplings)
-        problems = [(margin, sign) for sign in _sides(relation) for margin in range(len(analysis.margins))]
+        problems = [(margin, sign) for sign in sides(relation) for margin in range(len(analysis.margins))]
         answers, counterexample = [], None
         for number, (margin, sign) in enumerate(problems):
             pair_model = build_pair_model(analysis, couplings, margin, sign, self.cut_threshold)
-            answer = _maximise(
+            answer = maximise(
                 door,
                 pair_model,
                 snapshot,
                 relation,
                 margin,
                 sign,
-                _share(context, problems, number),
+                share_of(context, problems, number),
                 self.node_limit,
             )
             answers.append(answer)
-            if answer.pair is not None and answer.value > _epsilon(relation, sign):
+            if answer.pair is not None and answer.value > epsilon_of(relation, sign):
                 counterexample = counterexample_from_unit(relation, *answer.pair, context.predict)
             if counterexample is not None:
                 break  # VIOLATED is final; what was not solved stays unbounded, which is true.
@@ -136,134 +134,6 @@ class SideAnswer:
         }
 
 
-@dataclass(frozen=True, eq=False)
-class GeneratorResult:
-    """The most violating pair that a limited search found (paper, algorithm 5).
-
-    Parameters
-    ----------
-    first, second : ndarray of shape (d,) or None
-        x' and x'' in unit coordinates, images of an exactly related raw pair.
-    value : float
-        V of the pair, for ``row``: an upper bound on what f may do there; -inf without a pair.
-    violation : float
-        ``value`` minus the epsilon of its side; positive for a counterexample.
-    bound : float
-        ViolBound: proven upper bound on the violation over all related pairs; inf if unknown.
-    dual_bounds : dict of (int, int) to float
-        Proven bound on V, slack included, of each (margin, sign).
-    margin, sign : int
-        Where the pair was found; sign -1 is the side el <= f(x') - f(x'').
-    row : ndarray of shape (n_latent,)
-        The (signed) row of the head that V was taken with.
-    first_at_upper, second_at_upper : ndarray of shape (n_latent,), bool, or None
-        Whether the worst embedding stands at hi, not lo, at x' and at x'' (algorithm 6 freezes this).
-    optimal : bool
-        Whether every side was solved to optimality.
-    terminations : dict of (int, int) to Termination
-    nodes : int
-        Over all calls, extensions included.
-    seconds : float
-    tolerance : float
-        Output units; a smaller violation is not distinguished from none.
-    """
-
-    first: np.ndarray | None
-    second: np.ndarray | None
-    value: float
-    violation: float
-    bound: float
-    dual_bounds: dict
-    margin: int
-    sign: int
-    row: np.ndarray
-    first_at_upper: np.ndarray | None
-    second_at_upper: np.ndarray | None
-    optimal: bool
-    terminations: dict
-    nodes: int
-    seconds: float
-    tolerance: float
-
-    @property
-    def found(self):
-        """Whether the pair is an envelope counterexample: V > epsilon, by more than the tolerance."""
-        return self.violation > self.tolerance
-
-
-def generate(
-    snapshot,
-    relation,
-    *,
-    coupling="box",
-    solver="highs",
-    node_limit=64,
-    max_node_limit=4096,
-    time_limit=None,
-    tolerance=1e-6,
-    cut_threshold=CUT_THRESHOLD,
-):
-    """Search for a counterexample with extended limits (paper, algorithm 5).
-
-    Every side of every margin is searched with ``node_limit`` nodes. If some pair has
-    V > epsilon + tolerance, or all searches ended in a proof, that is the answer; else the limit
-    is doubled for the unfinished ones, up to ``max_node_limit``. The paper extends seconds; nodes
-    make a fit repeat exactly. HiGHS cannot resume, so an extension starts anew: at most twice the
-    work of the last one.
-
-    Parameters
-    ----------
-    snapshot : NetworkSnapshot
-    relation : Relation
-    coupling : {"auto", "box", "shared"}
-    solver : {"highs", "gurobi"}
-    node_limit, max_node_limit : int
-    time_limit : float or None
-        Wall seconds for all of it: a guard, after which results no longer repeat.
-    tolerance : float
-        What V must exceed epsilon by, relative to the largest weight of the head.
-    cut_threshold : int
-
-    Returns
-    -------
-    GeneratorResult
-
-    Raises
-    ------
-    UnsupportedError
-        If the network has a node without a formulation, or the coupling does not apply.
-    SolverError
-        If the network is not finite: training diverged.
-    """
-    started = time.perf_counter()
-    couplings = MIP(solver).check(snapshot, relation, coupling)
-    analysis, door = Analysis(snapshot, relation), SolverDoor(solver)
-    if not np.isfinite(analysis.slack).all():
-        raise SolverError(
-            "Got a network whose outputs may overflow, expected finite ones: training diverged."
-        )
-    problems = [(margin, sign) for sign in _sides(relation) for margin in range(len(analysis.margins))]
-    models = {problem: build_pair_model(analysis, couplings, *problem, cut_threshold) for problem in problems}
-    context = Context(None if time_limit is None else time.monotonic() + time_limit)
-    tolerance = tolerance * float(np.abs(analysis.margins).max())
-    answers, nodes, limit = {}, 0, node_limit
-    while True:
-        open_problems = [p for p in problems if p not in answers or not answers[p].result.optimal]
-        for place, problem in enumerate(open_problems):
-            share = _share(context, open_problems, place)
-            answer = _maximise(door, models[problem], snapshot, relation, *problem, share, limit)
-            answers[problem] = _better(answers.get(problem), answer)
-            nodes += answer.result.nodes
-        worst = max(answers.values(), key=lambda answer: answer.value - _epsilon(relation, answer.sign))
-        found = worst.value - _epsilon(relation, worst.sign) > tolerance
-        proven = all(answer.result.optimal for answer in answers.values())
-        if found or proven or limit >= max_node_limit or context.remaining() == 0.0:
-            break
-        limit = min(2 * limit, max_node_limit)
-    spent = {"nodes": nodes, "seconds": time.perf_counter() - started, "tolerance": tolerance}
-    return _generator_result(snapshot, relation, couplings, models, answers, worst, spent)
-
-
 def _overflow(couplings):
     """Nothing is proven of a network that is not finite, or whose forward pass may overflow."""
     return Proof(
@@ -274,32 +144,7 @@ def _overflow(couplings):
     )
 
 
-def _generator_result(snapshot, relation, couplings, models, answers, worst, spent):
-    row = models[worst.margin, worst.sign].row
-    first = second = first_at_upper = second_at_upper = None
-    if worst.pair is not None:
-        first, second = worst.pair
-        envelope = pair_envelope(snapshot, couplings, row, first[None], second[None])
-        first_at_upper, second_at_upper = envelope.first_at_upper[0], envelope.second_at_upper[0]
-    return GeneratorResult(
-        first=first,
-        second=second,
-        value=worst.value,
-        violation=worst.value - _epsilon(relation, worst.sign),
-        bound=max(float(add_upper(a.bound, -_epsilon(relation, a.sign))) for a in answers.values()),
-        dual_bounds={problem: answer.bound for problem, answer in answers.items()},
-        margin=worst.margin,
-        sign=worst.sign,
-        row=row,
-        first_at_upper=first_at_upper,
-        second_at_upper=second_at_upper,
-        optimal=all(answer.result.optimal for answer in answers.values()),
-        terminations={problem: answer.result.termination for problem, answer in answers.items()},
-        **spent,
-    )
-
-
-def _maximise(door, pair_model, snapshot, relation, margin, sign, time_limit, node_limit):
+def maximise(door, pair_model, snapshot, relation, margin, sign, time_limit, node_limit):
     """Solve one model and read it: the dual bound with all slack, and the incumbent, repaired."""
     model, scale = pair_model.model, pair_model.scale
     result = door.solve(model, time_limit=time_limit, node_limit=node_limit)
@@ -326,16 +171,7 @@ def _read_pair(pair_model, snapshot, relation, result):
     return (first, second), float(envelope.value[0])
 
 
-def _better(old, new):
-    """Join two searches of one problem: the smaller bound, the larger pair, the newer ending."""
-    if old is None:
-        return new
-    best = old if old.value > new.value else new
-    tight = old if old.bound < new.bound else new
-    return replace(new, value=best.value, pair=best.pair, bound=tight.bound, dual_bound=tight.dual_bound)
-
-
-def _sides(relation):
+def sides(relation):
     """Signs of the sides to prove: one if swapping the pair turns each into the other."""
     if relation.symmetric:
         return (1,)
@@ -343,11 +179,11 @@ def _sides(relation):
     return tuple(sign for sign, end in ends.items() if np.isfinite(end))
 
 
-def _epsilon(relation, sign):
+def epsilon_of(relation, sign):
     return relation.epsilon_upper if sign > 0 else -relation.epsilon_lower
 
 
-def _share(context, problems, number):
+def share_of(context, problems, number):
     """Seconds of one problem: an equal part of what is left."""
     remaining = context.remaining()
     return None if remaining is None else remaining / (len(problems) - number)
@@ -359,10 +195,10 @@ def _bounds(relation, problems, answers):
     for place, (_, sign) in enumerate(problems):
         bound = answers[place].bound if place < len(answers) else np.inf
         worst[sign] = max(worst[sign], bound)
-    upper, lower = (worst[sign] if sign in _sides(relation) else np.inf for sign in (1, -1))
+    upper, lower = (worst[sign] if sign in sides(relation) else np.inf for sign in (1, -1))
     if relation.symmetric:
         lower = upper
     return BoundPair(lower=-float(lower), upper=float(upper))
 
 
-__all__ = ["MIP", "GeneratorResult", "SideAnswer", "generate"]
+__all__ = ["MIP", "SideAnswer"]
