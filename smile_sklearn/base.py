@@ -18,6 +18,7 @@ from smile_sklearn.network import freeze_backbone
 from smile_sklearn.properties import InputDomain, resolve_properties
 from smile_sklearn.reporting import backbone_utilisation, report_failure
 from smile_sklearn.training import make_method
+from smile_sklearn.training.net import fitting_threads
 from smile_sklearn.training.prepare import Task, choose_couplings, initial_state
 from smile_sklearn.verification import make_verifier
 
@@ -146,7 +147,8 @@ class BaseSMiLE(BaseEstimator):
         method = make_method(self.method)
         domain = self._resolve_domain(X, table)
         state = self._prepare(method, X, y, weights, domain)
-        phases = tuple(phase(state) for phase in (method.pretrain, method.train, method.posttrain))
+        with fitting_threads(state):
+            phases = tuple(phase(state) for phase in (method.pretrain, method.train, method.posttrain))
         self._freeze(state, phases, X)
         self._certify_fit()
         return self

@@ -63,6 +63,9 @@ def extreme_backbones(snapshot, n_half):
             )
 
 
+CONSTANTS = (-np.inf, -3.0, -0.3, 0.0, 0.1, 0.5, 2.0, np.inf, np.nan)
+
+
 def largest_change(snapshot, pairs, backbones):
     worst = attack.Worst(-np.inf, np.inf, 0, 0)
     for embed in backbones:
@@ -94,7 +97,7 @@ def test_no_related_pair_of_a_discrete_domain_exceeds_the_bound(kind, ends, n_ou
         # h = any function of what Q holds equal: constants, for all of them at once.
         shared = Analysis(snapshot, relation).bounds("shared")
         constants = [
-            lambda inputs, z=z: np.full((len(inputs), 4), z) for z in (-3.0, -0.3, 0.0, 0.1, 0.5, 2.0, np.nan)
+            lambda inputs, z=z: np.full((len(inputs), 4), z) for z in CONSTANTS
         ]
         worst = largest_change(snapshot, pairs, constants)
         assert shared.lower <= worst.lower
@@ -234,6 +237,91 @@ def test_a_width_that_is_negative_somewhere_is_not_trusted():
 def _with_sum(builder, first, second):
     builder.sum(first, second)
     return builder.build()
+
+
+def line(low, high, head, reads=()):
+    """lo = low[0] + low[1] x, hi alike, free ends, f = head z on [0, 1]."""
+    builder = GraphBuilder(1)
+    ends = [builder.affine(np.array([[slope]]), np.array([start])) for start, slope in (low, high)]
+    return NetworkSnapshot(
+        builder.build(), *ends, None, np.array([[head]]), np.zeros(1), reads, unit_box(1)
+    )
+
+
+@pytest.mark.parametrize("head", [1.0, -1.0])
+@pytest.mark.parametrize(
+    ("low", "high", "z", "delta"),
+    [
+        ((-10.0, 0.0), (0.0, 1.0), np.inf, (-1.0, 1.0)),  # only hi moves, z is at hi
+        ((0.0, 1.0), (10.0, 0.0), -np.inf, (-1.0, 1.0)),  # only lo moves, z is at lo
+        ((0.0, 1.0), (10.0, 1.0), 5.0, (0.2, 0.5)),  # both rise, z is between them and does not move
+        ((0.0, 1.0), (10.0, 1.0), np.inf, (0.2, 0.5)),
+        ((1.0, 0.0), (0.0, 1.0), 7.0, (-1.0, 1.0)),  # flipped: lo wins
+    ],
+)
+def test_shared_boxes_by_hand(low, high, z, delta, head):
+    snapshot = line(low, high, head)
+    relation = relate(snapshot.domain, tuple(np.array([end]) for end in delta), (-5.0, 5.0))
+    pairs = attack.random_pairs(relation, 3000, np.random.default_rng(0), corners=True)
+    worst = largest_change(snapshot, pairs, [lambda inputs: np.full((len(inputs), 1), z)])
+    bound = Analysis(snapshot, relation).bounds("shared")
+    assert bound.lower <= worst.lower
+    assert worst.upper <= bound.upper
+    assert bound.upper <= max(0.0, *np.abs(delta)) + 1e-9
+
+
+def test_a_width_below_zero_everywhere_is_no_gain():
+    """hi = lo - 1: the box is [lo, lo], and the bound is that of lo, not less."""
+    builder = GraphBuilder(1)
+    low = builder.affine(np.array([[1.0]]), np.zeros(1))
+    gap = builder.affine(np.zeros((1, 1)), np.full(1, -1.0))
+    snapshot = NetworkSnapshot(
+        _with_sum(builder, low, gap), low, 3, gap, np.eye(1), np.zeros(1), (0,), unit_box(1)
+    )
+    bound = Analysis(snapshot, relate(snapshot.domain, [0.5])).bounds("box")
+    assert (bound.lower, bound.upper) == pytest.approx((-0.5, 0.5))
+    assert bound.upper >= 0.5
+
+
+def test_the_error_of_lo_behind_a_clamp_is_part_of_the_slack():
+    """lo = clamp((1e9 x_0 + 4e-8 x_1) - 1e9 x_0): a real difference of 4e-8, and 6e-8 in floats."""
+    generator = np.random.default_rng(0)
+    builder = GraphBuilder(2)
+    node = builder.affine(np.array([[1e9, 4e-8], [1e9, 0.0]]), np.zeros(2))
+    node = builder.affine(np.array([[1.0, -1.0]]), np.zeros(1), node)
+    low = builder.clamp(np.full(1, -1.0), np.ones(1), node)
+    gap = builder.affine(np.zeros((1, 2)), np.zeros(1))
+    snapshot = NetworkSnapshot(
+        _with_sum(builder, low, gap), low, 5, gap, np.eye(1), np.zeros(1), (), unit_box(2)
+    )
+    relation = Fair([1], 1.0).resolve(snapshot.domain)
+    pairs = attack.random_pairs(relation, 20_000, generator)
+    worst = largest_change(snapshot, pairs, [lambda inputs: np.zeros((len(inputs), 1))])
+    assert worst.magnitude > 5e-8
+    for coupling in ("box", "shared"):
+        bound = Analysis(snapshot, relation).bounds(coupling)
+        assert bound.lower <= worst.lower
+        assert worst.upper <= bound.upper
+
+
+def test_every_output_of_a_margin_brings_its_rounding():
+    """f_0 = 0, f_1 = 1e9 z - 1e9 z: all the rounding of f_0 - f_1 is that of f_1."""
+    builder = GraphBuilder(1)
+    low = builder.affine(np.ones((3, 1)), np.array([0.1, 0.2, 0.3]))
+    gap = builder.affine(np.zeros((3, 1)), np.zeros(3))
+    head = np.zeros((3, 3))
+    head[1] = [1e9, -0.6e9, -0.4e9]
+    snapshot = NetworkSnapshot(
+        _with_sum(builder, low, gap), low, 3, gap, head, np.zeros(3), (), unit_box(1)
+    )
+    relation = GloballyRobust(1.0, 1.0).resolve(snapshot.domain, None, 3)
+    pairs = attack.random_pairs(relation, 20_000, np.random.default_rng(0))
+    worst = largest_change(snapshot, pairs, [lambda inputs: np.zeros((len(inputs), 3))])
+    assert worst.magnitude > 1e-8
+    slack = Analysis(snapshot, relation).slack
+    assert slack[0] >= worst.magnitude / 4
+    assert slack[1] < 1e-9  # f_0 - f_2 is 0
+    assert slack[2] >= worst.magnitude / 4
 
 
 # --- overflow and what is not a number ------------------------------------------------------------

@@ -184,3 +184,59 @@ def test_the_range_of_a_unit_cuts_its_difference():
     assert (low[0], high[0]) == pytest.approx((-2.0, 2.0))
     assert low[0] <= -2.0
     assert high[0] >= 2.0
+
+
+# --- each term of the error, alone ----------------------------------------------------------------
+
+
+def assert_within_error(graph, rows, node):
+    domain = unit_box(rows.shape[1])
+    (computed,) = evaluate(graph, rows, (node,))
+    error = forward_errors(graph, node_ranges(graph, domain))[node]
+    worst = 0
+    for value, row in zip(computed, rows, strict=True):
+        for one, exact, limit in zip(value, exact_nodes(graph, row)[node], error, strict=True):
+            worst = max(worst, abs(Fraction(float(one)) - exact))
+            assert abs(Fraction(float(one)) - exact) <= Fraction(float(limit))
+    assert worst > 0
+    return worst
+
+
+def test_an_error_passes_a_clamp_that_hides_its_size():
+    """1e9 - 1e9 errs by 1e-7; the clamp leaves a range of 1, and three times the error goes on."""
+    generator = np.random.default_rng(0)
+    weight = 1e9 * generator.normal(size=(4, 8))
+    weight[:, -1] = -weight[:, :-1].sum(axis=1)
+    builder = GraphBuilder(8)
+    node = builder.affine(weight, np.zeros(4))
+    node = builder.clamp(np.full(4, -1.0), np.ones(4), node)
+    node = builder.affine(np.full((2, 4), 3.0), np.zeros(2), node)
+    rows = np.repeat(generator.random((200, 1)), 8, axis=1)
+    assert assert_within_error(builder.build(), rows, node) > 1e-8
+
+
+def test_a_product_of_a_denormal_weight_errs_by_a_denormal():
+    builder = GraphBuilder(3)
+    node = builder.affine(np.array([[1e-310, 3e-311, -7e-312]]), np.zeros(1))
+    assert_within_error(builder.build(), np.random.default_rng(0).random((100, 3)), node)
+
+
+def test_a_sum_of_two_nodes_rounds_too():
+    builder = GraphBuilder(4)
+    node = builder.sum(builder.group_sort(4, 0), 0)
+    assert_within_error(builder.build(), np.random.default_rng(0).random((100, 4)), node)
+
+
+def test_the_span_of_a_range_is_rounded_up():
+    """x' at one end of the clamp and x'' at the other: their difference is no float."""
+    generator = np.random.default_rng(0)
+    low, high = -generator.random(200), 10.0 * generator.random(200)
+    builder = GraphBuilder(1)
+    node = builder.affine(np.full((200, 1), 1e3), np.full(200, -500.0))
+    node = builder.clamp(low, high, node)
+    graph, domain = builder.build(), unit_box(1)
+    change = node_differences(graph, node_ranges(graph, domain), relate(domain, [1.0]))[node]
+    for bottom, top, least, most in zip(low, high, change.low, change.high, strict=True):
+        span = Fraction(float(top)) - Fraction(float(bottom))
+        assert span <= Fraction(float(most))
+        assert Fraction(float(least)) <= -span

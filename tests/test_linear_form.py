@@ -112,3 +112,67 @@ def test_structural_zeros_carry_no_error():
     assert form.coefficients[0][0, 1] == 0
     assert form.errors[0][0, 1] == 0
     assert (form.errors[0][0, [0, 2]] > 0).all()
+
+
+# --- coefficients that cancel to nothing in floats ------------------------------------------------
+
+LOST = np.array([[1e16, 1.0, -1e16]])
+"""Sums to 1, and to 0 (or 2) in floats."""
+
+
+def bounds_of(builder, rows):
+    """Range and difference of the form on [0, 1], where the exact row is x: (0, 1) and (-1, 1)."""
+    graph, domain = builder.build(), unit_box(1)
+    ranges = node_ranges(graph, domain)
+    form = linear_form(graph, rows)
+    change = form.difference(node_differences(graph, ranges, relate(domain, [1.0])), relate(domain, [1.0]))
+    return form.range(ranges, domain), change
+
+
+def assert_contain_x(span, change):
+    assert span.low[0] <= 0
+    assert span.high[0] >= 1
+    assert change.low[0] <= -1
+    assert change.high[0] >= 1
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_a_coefficient_lost_to_rounding_is_in_its_error(hidden):
+    builder = GraphBuilder(1)
+    source = 0
+    if hidden:
+        source = builder.clamp(np.full(1, -5.0), np.full(1, 5.0), 0)
+    node = builder.affine(np.ones((3, 1)), np.zeros(3), source)
+    assert_contain_x(*bounds_of(builder, {node: LOST}))
+
+
+def test_the_error_of_a_coefficient_passes_the_next_layer():
+    builder = GraphBuilder(1)
+    node = builder.affine(np.ones((1, 1)), np.zeros(1))
+    node = builder.affine(np.ones((3, 1)), np.zeros(3), node)
+    assert_contain_x(*bounds_of(builder, {node: LOST}))
+
+
+def test_coefficients_of_two_paths_add_with_both_errors():
+    """x reached through two nodes: one path exact, the other with a coefficient lost to rounding."""
+    builder = GraphBuilder(1)
+    lossy = builder.affine(np.ones((3, 1)), np.zeros(3))
+    plain = builder.affine(np.zeros((1, 1)), np.zeros(1))
+    for order in ({lossy: LOST, plain: np.ones((1, 1))}, {plain: np.ones((1, 1)), lossy: LOST}):
+        assert_contain_x(*bounds_of(builder, order))
+    # The sum of the coefficients itself rounds: 1e16 + 1, less 1e16.
+    builder = GraphBuilder(1)
+    first = builder.affine(np.full((1, 1), 1e16), np.zeros(1))
+    second = builder.affine(np.ones((1, 1)), np.zeros(1))
+    third = builder.affine(np.full((1, 1), -1e16), np.zeros(1))
+    rows = {first: np.ones((1, 1)), second: np.ones((1, 1)), third: np.ones((1, 1))}
+    assert_contain_x(*bounds_of(builder, rows))
+
+
+def test_a_constant_lost_to_rounding_is_in_its_error():
+    builder = GraphBuilder(1)
+    node = builder.affine(np.zeros((3, 1)), np.ones(3))
+    graph = builder.build()
+    form = linear_form(graph, {node: LOST})
+    span = form.range(node_ranges(graph, unit_box(1)), unit_box(1))
+    assert span.low[0] <= 1 <= span.high[0]

@@ -210,7 +210,7 @@ def test_robust_on_breast_cancer():
 def test_monotone_on_the_sine_task():
     x = np.linspace(-10, 10, 500)[:, None]
     y = x[:, 0] + 2 * np.sin(0.6 * x[:, 0])
-    settings = {"pretrain_iter": 100, "lambda_box": 1.0, "random_state": 0}
+    settings = {"pretrain_iter": 100, "lambda_box": 1.0, "batch_size": 64, "random_state": 0}
     model = SMiLERegressor(Monotonic([1]), method="paper", **settings).fit(x, y)
     assert model.certificate_.status in (Status.BOUNDED, Status.HOLDS)
     assert model.violation_bound_ < 1e-4 * np.ptp(y)

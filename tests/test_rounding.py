@@ -174,3 +174,15 @@ def test_long_sums_of_equal_terms():
         exact = n * Fraction(0.1) * Fraction(0.3)
         assert lower[0] <= exact <= upper[0]
         assert upper[0] - lower[0] < 1e-6
+
+
+def test_many_products_that_underflow_together():
+    """Sixteen products of just under half the smallest float: each is lost, their sum is three of it."""
+    weight, values = np.full((1, 16), 1e-162), np.full(16, 2.4e-162)
+    assert (weight[0] * values == 0).all()
+    exact = 16 * Fraction(1e-162) * Fraction(2.4e-162)
+    lower, upper = matmul_interval(weight, values, values)
+    assert lower[0] <= exact <= upper[0]
+    lower, upper = matmul_interval(-weight, values, values)
+    assert lower[0] <= -exact <= upper[0]
+    assert exact <= absolute_matmul(weight, values)[0]

@@ -162,6 +162,32 @@ def test_free_ends_are_never_of_zero_width():
     assert moves.down.all()
 
 
+def test_an_upper_end_that_moves_moves_the_unit():
+    """lo is constant, hi = x (or -x): z may be at hi."""
+    domain = unit_box(1)
+    relation = relate(domain, (np.zeros(1), np.ones(1)), (-np.inf, 0.0))
+    for slope, expected in ((1.0, (True, False)), (-1.0, (False, True))):
+        builder = GraphBuilder(1)
+        low = builder.affine(np.zeros((1, 1)), np.full(1, -9.0))
+        high = builder.affine(np.full((1, 1), slope), np.zeros(1))
+        snapshot = NetworkSnapshot(builder.build(), low, high, None, np.eye(1), np.zeros(1), (), domain)
+        moves = output_moves(snapshot, relation, shared=True)
+        assert (moves.up[0], moves.down[0]) == expected
+        status = Status.BOUNDED if slope > 0 else Status.HOLDS
+        assert DifferenceBounds().verify(snapshot, relation).status is status
+
+
+def test_all_margins_must_be_still():
+    """f_0 and f_1 are constant, f_2 = x: the margin f_0 - f_1 is still, the others are not."""
+    snapshot = replace(
+        hand_drawn(), head_weight=np.array([[0.0], [0.0], [1.0]]), head_bias=np.zeros(3), reads=()
+    )
+    relation = Fair([0], 0.0).resolve(snapshot.domain, None, 3)
+    moves = output_moves(snapshot, relation, shared=True)
+    assert moves.up.tolist() == [False, True, True]
+    assert DifferenceBounds().verify(snapshot, relation).status is Status.BOUNDED
+
+
 def test_margins_cross_the_signs_of_both_outputs():
     """f_0 rises, f_1 falls: f_0 - f_1 rises; f_0 and f_1 both rise: nothing is known."""
     domain = unit_box(1)

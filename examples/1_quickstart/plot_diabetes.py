@@ -116,7 +116,11 @@ for feature in DIRECTIONS:
 # Left: four patients whose body mass index is moved through its range. Right: what the other sex would
 # change, with the line that no pair of the certified model can pass.
 
-COLOURS = {"certified network": "tab:blue", "unconstrained network": "tab:orange", "gradient boosting": "0.45"}
+COLOURS = {
+    "certified network": "tab:blue",
+    "unconstrained network": "tab:orange",
+    "gradient boosting": "0.45",
+}
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
 for name in ("unconstrained network", "certified network"):
@@ -125,14 +129,23 @@ for name in ("unconstrained network", "certified network"):
         left.plot(
             rows["bmi"], models[name].predict(rows), color=COLOURS[name], label=name if count == 0 else None
         )
-left.set(xlabel="body mass index", ylabel="predicted progression (points)", title="Four patients, other things equal")
+left.set(
+    xlabel="body mass index",
+    ylabel="predicted progression (points)",
+    title="Four patients, other things equal",
+)
 left.legend(frameon=False)
 
 bins = np.linspace(0, max(values.max() for values in variation.values()), 30)
 for name, values in variation.items():
     filled = name == "certified network"
     right.hist(
-        values, bins, color=COLOURS[name], label=name, histtype="stepfilled" if filled else "step", linewidth=1.8
+        values,
+        bins,
+        color=COLOURS[name],
+        label=name,
+        histtype="stepfilled" if filled else "step",
+        linewidth=1.8,
     )
 right.axvline(fair.variation, color="black", linestyle="--")
 right.annotate(
@@ -142,7 +155,11 @@ right.annotate(
     xycoords=("data", "axes fraction"),
     textcoords="offset points",
 )
-right.set(xlabel="change if the sex is changed (points)", ylabel="patients in the test set", title="What the other sex changes")
+right.set(
+    xlabel="change if the sex is changed (points)",
+    ylabel="patients in the test set",
+    title="What the other sex changes",
+)
 right.legend(frameon=False)
 plt.show()
 

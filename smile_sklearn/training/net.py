@@ -218,6 +218,28 @@ def run_epochs(state, objective, n_epochs, *, optimizer, schedule):
         net.partial_fit(_Dataset(data), None)
 
 
+SMALL_STEP = 10_000_000
+"""Parameters times rows of a batch below which a second thread costs more than it computes."""
+
+
+@contextlib.contextmanager
+def fitting_threads(state):
+    """Train small networks on one thread, then give the user's thread count back.
+
+    Their steps are many and tiny: threads spend them waiting for each other, and a matrix product
+    may round differently with their number, so that one seed would not mean one model.
+    """
+    threads = torch.get_num_threads()
+    n_parameters = sum(parameter.numel() for parameter in state.network.parameters())
+    small = n_parameters * state.options.batch_size < SMALL_STEP
+    try:
+        if small:
+            torch.set_num_threads(1)
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 @contextlib.contextmanager
 def one_seed(generator):
     """Give torch's global generator a private seed (dropout, initialisation) and restore it."""
