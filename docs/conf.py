@@ -1,5 +1,6 @@
 """Sphinx configuration: ``tox -e docs``, or ``sphinx-build -W --keep-going -b html docs docs/_build/html``."""
 
+import re
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -46,7 +47,6 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "show_signature": False,
     "download_all_examples": False,
-    "plot_gallery": True,
     "min_reported_time": 1,
 }
 
@@ -83,6 +83,13 @@ def include_methods(app, docname, source):
         source[0] = source[0].replace("|methods table|", table)
 
 
+def drop_foreign_labels(app, what, name, obj, options, lines):
+    """Turn references of inherited scikit-learn docstrings to pages of its own user guide into plain text."""
+    if getattr(obj, "__module__", "").startswith("sklearn."):
+        lines[:] = [re.sub(r":ref:`([^`<]+?) *<[^`]+>`", r"\1", line) for line in lines]
+
+
 def setup(app):
-    """Register the hook above."""
+    """Register the hooks above."""
     app.connect("source-read", include_methods)
+    app.connect("autodoc-process-docstring", drop_foreign_labels)

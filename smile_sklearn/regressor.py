@@ -78,7 +78,7 @@ class SMiLERegressor(RegressorMixin, BaseSMiLE):
         the properties hold. Only with properties.
     n_features_in_ : int
         Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if X is a DataFrame whose column names are all strings.
     domain_ : InputDomain
         The box, integer features and one-hot groups that the certificate speaks of, in the units of X.

@@ -71,6 +71,9 @@ def build(family, relation, coupling, n_outputs, seed):
         # Away from the initial values, where many biases are 0.
         for parameter in network.certified_parameters():
             parameter.add_(0.3 * torch.randn(parameter.shape, dtype=torch.float64))
+        # Units that are flat, and linear, on all of X beside those that switch.
+        network.auxiliary.bias[::4] -= 100.0
+        network.auxiliary.bias[1::4] += 100.0
     return network
 
 

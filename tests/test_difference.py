@@ -1,6 +1,7 @@
 """Difference bounds against enumeration, adversarial h, and networks made to break them."""
 
 from dataclasses import replace
+from fractions import Fraction
 from itertools import product
 
 import numpy as np
@@ -96,9 +97,7 @@ def test_no_related_pair_of_a_discrete_domain_exceeds_the_bound(kind, ends, n_ou
         assert worst.upper <= box.upper
         # h = any function of what Q holds equal: constants, for all of them at once.
         shared = Analysis(snapshot, relation).bounds("shared")
-        constants = [
-            lambda inputs, z=z: np.full((len(inputs), 4), z) for z in CONSTANTS
-        ]
+        constants = [lambda inputs, z=z: np.full((len(inputs), 4), z) for z in CONSTANTS]
         worst = largest_change(snapshot, pairs, constants)
         assert shared.lower <= worst.lower
         assert worst.upper <= shared.upper
@@ -243,9 +242,7 @@ def line(low, high, head, reads=()):
     """lo = low[0] + low[1] x, hi alike, free ends, f = head z on [0, 1]."""
     builder = GraphBuilder(1)
     ends = [builder.affine(np.array([[slope]]), np.array([start])) for start, slope in (low, high)]
-    return NetworkSnapshot(
-        builder.build(), *ends, None, np.array([[head]]), np.zeros(1), reads, unit_box(1)
-    )
+    return NetworkSnapshot(builder.build(), *ends, None, np.array([[head]]), np.zeros(1), reads, unit_box(1))
 
 
 @pytest.mark.parametrize("head", [1.0, -1.0])
@@ -304,6 +301,21 @@ def test_the_error_of_lo_behind_a_clamp_is_part_of_the_slack():
         assert worst.upper <= bound.upper
 
 
+@pytest.mark.parametrize("weight", [-1.1, -1.05, -1.01])
+def test_the_slack_counts_the_rounding_of_both_rows(weight):
+    """f = w clamp(x) + b, lo and hi exact: one row rounds up by two half units, the other one down."""
+    builder = GraphBuilder(1)
+    unit = builder.clamp(np.full(1, -9.0), np.full(1, 9.0), 0)
+    head, bias = np.array([[weight]]), np.array([1e-3])
+    snapshot = NetworkSnapshot(builder.build(), unit, unit, None, head, bias, (), unit_box(1))
+    slack = Analysis(snapshot, relate(snapshot.domain, [1.0])).slack[0]
+    rows = 1.0 - np.random.default_rng(0).random((4000, 1)) / 8.0
+    values = snapshot.forward(rows, np.zeros((4000, 1)))[:, 0]
+    exact = [Fraction(weight) * Fraction(x) + Fraction(1e-3) for x in rows[:, 0].tolist()]
+    errors = [Fraction(float(value)) - one for value, one in zip(values, exact, strict=True)]
+    assert Fraction(float(slack)) / 2 < max(errors) - min(errors) <= Fraction(float(slack))
+
+
 def test_every_output_of_a_margin_brings_its_rounding():
     """f_0 = 0, f_1 = 1e9 z - 1e9 z: all the rounding of f_0 - f_1 is that of f_1."""
     builder = GraphBuilder(1)
@@ -311,9 +323,7 @@ def test_every_output_of_a_margin_brings_its_rounding():
     gap = builder.affine(np.zeros((3, 1)), np.zeros(3))
     head = np.zeros((3, 3))
     head[1] = [1e9, -0.6e9, -0.4e9]
-    snapshot = NetworkSnapshot(
-        _with_sum(builder, low, gap), low, 3, gap, head, np.zeros(3), (), unit_box(1)
-    )
+    snapshot = NetworkSnapshot(_with_sum(builder, low, gap), low, 3, gap, head, np.zeros(3), (), unit_box(1))
     relation = GloballyRobust(1.0, 1.0).resolve(snapshot.domain, None, 3)
     pairs = attack.random_pairs(relation, 20_000, np.random.default_rng(0))
     worst = largest_change(snapshot, pairs, [lambda inputs: np.zeros((len(inputs), 3))])

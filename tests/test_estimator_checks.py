@@ -36,6 +36,6 @@ ESTIMATORS = [
 
 
 @pytest.mark.filterwarnings("ignore::smile_sklearn.exceptions.CertificationWarning")
-@parametrize_with_checks(ESTIMATORS, expected_failed_checks=expected_failures, xfail_strict=False)
+@parametrize_with_checks(ESTIMATORS, expected_failed_checks=expected_failures, xfail_strict=True)
 def test_scikit_learn_check(estimator, check):
     check(estimator)

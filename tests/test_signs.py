@@ -185,7 +185,9 @@ def test_all_margins_must_be_still():
     relation = Fair([0], 0.0).resolve(snapshot.domain, None, 3)
     moves = output_moves(snapshot, relation, shared=True)
     assert moves.up.tolist() == [False, True, True]
-    assert DifferenceBounds().verify(snapshot, relation).status is Status.BOUNDED
+    for limits in ((0.0, 0.0), (-np.inf, 0.0), (0.0, np.inf)):
+        one = relate(snapshot.domain, [1.0], limits)
+        assert DifferenceBounds().verify(snapshot, one).status is Status.BOUNDED
 
 
 def test_margins_cross_the_signs_of_both_outputs():

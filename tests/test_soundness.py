@@ -11,6 +11,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 from sklearn.preprocessing import MinMaxScaler
 from support import attack
@@ -255,6 +256,23 @@ def test_exactly_fair_means_equal_bits():
     assert estimator.certificate_.rigor == "exact"
     assert (estimator.predict(table) == estimator.predict(other)).all()
     assert estimator.predict(table.iloc[[3]])[0] == estimator.predict(other)[3]
+
+
+@pytest.mark.parametrize("properties", [Fair("sex", 0.0), Monotonic({"bmi": 1})])
+def test_a_backbone_of_the_user_is_exact_too(properties):
+    """BLAS would give a row other bits in another batch, and the certificate says "exact"."""
+    torch.manual_seed(0)
+    backbone = torch.nn.Sequential(torch.nn.Linear(9, 33), torch.nn.Tanh(), torch.nn.Linear(33, 4))
+    table, target = data("diabetes")
+    estimator = SMiLERegressor(properties, backbone=backbone, **{**SMALL, "max_iter": 2}).fit(table, target)
+    assert estimator.certificate_.rigor == "exact"
+    relation = estimator.relations_[0]
+    together = estimator.predict(table)
+    assert (estimator.predict(table.iloc[::-1])[::-1] == together).all()
+    assert all(estimator.predict(table.iloc[[place]])[0] == together[place] for place in range(40))
+    pairs = attack.random_pairs(relation, 1500, np.random.default_rng(0))
+    worst = attack.attack_values(Deployed(estimator), pairs, 0.0, relation.epsilon_lower)
+    assert worst.exceeded == 0
 
 
 # --- certified rows -------------------------------------------------------------------------------
