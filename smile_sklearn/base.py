@@ -319,8 +319,10 @@ class BaseSMiLE(BaseEstimator):
         )
 
     def _frozen_backbone(self):
-        # A backbone that reads part of the features must repeat its bits (shared coupling).
-        shared = len(self.network_.architecture.reads) < self.network_.architecture.n_features
+        # Under the shared coupling equal features must give equal bits, also where h reads all of them
+        # (a protected feature that is constant: then Q relates equal rows only).
+        architecture = self.network_.architecture
+        shared = "shared" in self.couplings_ or len(architecture.reads) < architecture.n_features
         return freeze_backbone(self.network_.backbone, row_by_row=shared)
 
     def _certify_fit(self):
@@ -328,7 +330,7 @@ class BaseSMiLE(BaseEstimator):
             return
         try:
             certificate = self.certify(verifier=self.verifier, n_jobs=self.n_jobs)
-            report_failure(certificate, self.on_failure, self._output_map[0])
+            report_failure(certificate, self.relations_, self.on_failure, self._output_map[0])
         except BaseException:
             self._drop_fit()
             raise

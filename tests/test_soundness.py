@@ -275,6 +275,20 @@ def test_a_backbone_of_the_user_is_exact_too(properties):
     assert worst.exceeded == 0
 
 
+@pytest.mark.filterwarnings("ignore:Fair relates equal inputs only")
+def test_equal_rows_have_equal_bits_where_the_protected_feature_is_constant():
+    generator = np.random.default_rng(0)
+    X = generator.random((101, 13))
+    X[:, 0] = 3.0
+    torch.manual_seed(0)
+    backbone = torch.nn.Sequential(torch.nn.Linear(13, 33), torch.nn.Tanh(), torch.nn.Linear(33, 4))
+    estimator = SMiLERegressor(Fair([0], 0.0), backbone=backbone, **{**SMALL, "max_iter": 2})
+    estimator.fit(X, X.sum(axis=1))
+    assert (estimator.certificate_.rigor, estimator.certificate_.variation) == ("exact", 0.0)
+    together = estimator.predict(X)
+    assert all(estimator.predict(X[[row]])[0] == together[row] for row in range(101))
+
+
 # --- certified rows -------------------------------------------------------------------------------
 
 
