@@ -138,7 +138,9 @@ class Certificate:
             raise CertificateError("VIOLATED needs a counterexample.")
 
     def __bool__(self):
-        raise TypeError("A Certificate is not a bool. Compare certificate.status with Status.HOLDS.")
+        raise TypeError(
+            "A Certificate is not a bool. Compare its status with Status.HOLDS, or ask `is not None`."
+        )
 
     def __getitem__(self, name):
         """Return the part of that name (the certificate itself for its own name)."""

@@ -31,7 +31,8 @@ class SMiLERegressor(RegressorMixin, BaseSMiLE):
         Units between the backbone and the linear head.
     auxiliary : {"auto", "affine", "relu", "monotone", "lipschitz"} or callable, default="auto"
         Family of the bounds lo and hi, which carry the proof. ``"auto"``: monotone where a property fixes
-        a direction, lipschitz where boxes must be thin (`GloballyRobust`), else relu.
+        a direction, lipschitz where boxes must be thin (`GloballyRobust`) over many features, else relu. With
+        ``method="paper"``: affine or relu, ``"auto"`` as in table 3 of the paper.
     coupling : {"auto", "box", "shared"}, default="auto"
         How two outputs are bounded together. ``"box"`` trusts nothing about the backbone, and every box
         must be thin; ``"shared"`` keeps from the backbone the features that may differ, and boxes may be
@@ -47,8 +48,8 @@ class SMiLERegressor(RegressorMixin, BaseSMiLE):
         Epochs of training with the properties.
     posttrain_iter : int, default=100
         Most steps of posttraining, which looks at no data and removes what violation is left.
-    learning_rate_init : float, default=0.005
-        Largest step size of the optimiser (AdamW).
+    learning_rate_init : float, default=0.01
+        Largest step size of the optimiser (AdamW; Adam for ``method="paper"``).
     batch_size : int or "auto", default="auto"
         Rows a step. ``"auto"``: a fiftieth of the rows, within [32, 1024].
     verifier : {"auto", "difference", "mip"} or Verifier, default="auto"

@@ -175,5 +175,11 @@ def _check_node(nodes, index, node):
         raise ValueError(
             f"Node {index} ({type(node).__name__}) expects inputs of sizes {wanted}, got {sizes}."
         )
+    vectors = {Affine: ("bias",), Clamp: ("lower", "upper")}.get(type(node), ())
+    if any(tuple(getattr(node, name).shape) != (node.size,) for name in vectors):
+        # Broadcasting would accept a bias of shape (k, 1) and add another one to every row.
+        raise ValueError(
+            f"Node {index} ({type(node).__name__}) expects {' and '.join(vectors)} of shape ({node.size},)."
+        )
     if isinstance(node, GroupSort) and node.size % node.group:
         raise ValueError(f"GroupSort of {node.group} needs a multiple of it, got {node.size} units.")

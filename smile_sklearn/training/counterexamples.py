@@ -9,8 +9,10 @@ import torch
 from smile_sklearn.network.evaluate import evaluate
 from smile_sklearn.training.bounds import margin_rows
 from smile_sklearn.training.violations import ViolationMeasure
+from smile_sklearn.verification.generator import generate
 from smile_sklearn.verification.replay import repair_unit
 from smile_sklearn.verification.rounding import add_upper
+from smile_sklearn.verification.solvers import Termination
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,9 +176,6 @@ class Generator:
 
     def search(self, goal):
         """Return the most violating pair found for one goal, a ``GeneratorResult``."""
-        from smile_sklearn.verification.generator import generate  # Pyomo takes a second to import
-        from smile_sklearn.verification.solvers import Termination
-
         state = self._state
         started = time.perf_counter()
         result = generate(

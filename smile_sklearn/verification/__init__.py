@@ -3,5 +3,6 @@
 from smile_sklearn.verification.base import Verifier
 from smile_sklearn.verification.chain import make_verifier
 from smile_sklearn.verification.difference import DifferenceBounds
+from smile_sklearn.verification.mip import MIP
 
-__all__ = ["DifferenceBounds", "Verifier", "make_verifier"]
+__all__ = ["MIP", "DifferenceBounds", "Verifier", "make_verifier"]
