@@ -181,7 +181,8 @@ class BaseSMiLE(BaseEstimator):
             relations, couplings = self.relations_, self.couplings_
         else:
             relations = self._resolve_properties(properties, self.snapshot_.domain)
-            couplings = ("auto",) * len(relations)
+            # Lemma 2 needs equal bits from equal rows, also where a property relates equal rows only.
+            couplings = ("auto" if self.backbone_.repeats_bits else "box",) * len(relations)
         limit = self.time_limit if time_limit is None else time_limit
         deadline = time.monotonic() + limit
         prove = make_verifier(verifier, solver=self.solver).verify
@@ -245,7 +246,7 @@ class BaseSMiLE(BaseEstimator):
         """
         check_is_fitted(self)
         scale, shift = self._output_map
-        self.certificate_ = None
+        self.certificate_ = self.violation_bound_ = None
         self.snapshot_ = self.network_.snapshot(self.domain_, output_scale=scale, output_shift=shift)
         self.backbone_ = self._frozen_backbone()
         return self

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from smile_sklearn.snapshot.forward import evaluate
+from smile_sklearn.exceptions import UnsupportedError
+from smile_sklearn.snapshot.forward import evaluate, order_is_fixed
 from smile_sklearn.snapshot.graph import Graph, GraphBuilder
 
 
@@ -54,9 +55,23 @@ class MLPBackbone(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class ArrayBackbone:
-    """A built-in backbone frozen to arrays: equal rows give equal bits in any batch."""
+    """A built-in backbone frozen to arrays: equal rows give equal bits in any batch.
+
+    Raises
+    ------
+    UnsupportedError
+        If this machine does not keep the order of summation at the shapes of this backbone.
+    """
 
     graph: Graph
+    repeats_bits = True
+
+    def __post_init__(self):
+        if not order_is_fixed(self.graph):
+            raise UnsupportedError(
+                "On this machine the backbone's forward pass sums a row differently in different batches, "
+                "so no certificate can speak of what it computes."
+            )
 
     def __call__(self, inputs):
         """Return the embedding (n, n_latent) of rows (n, n_inputs) in unit coordinates."""
@@ -78,6 +93,11 @@ class ModuleBackbone:
 
     module: nn.Module
     row_by_row: bool
+
+    @property
+    def repeats_bits(self):
+        """Whether equal rows give equal bits, as the shared coupling asks."""
+        return self.row_by_row
 
     def __call__(self, inputs):
         """Return the embedding (n, n_latent) of rows (n, n_inputs) in unit coordinates."""

@@ -158,9 +158,12 @@ class InputDomain:
         loose = [OneHotGroup(columns, at_most_one=True) for columns in self.one_hot_at_most_one]
         return tuple(sorted(exact + loose, key=lambda group: group.columns))
 
-    @cached_property
+    @property
     def scale(self):
-        """(n_features,) fl(upper - lower): the one width every unit map divides by."""
+        """(n_features,) fl(upper - lower): the one width every unit map divides by.
+
+        Derived at every use: a digest covers the bounds, and no cache of them can go stale.
+        """
         scale = self.upper - self.lower
         scale.setflags(write=False)
         return scale
