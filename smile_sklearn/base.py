@@ -203,7 +203,8 @@ class BaseSMiLE(BaseEstimator):
         ----------
         X : array-like of shape (n_samples, n_features)
         property : str, default=None
-            Name of one property of the set ("fair"); None: the largest variation of all.
+            Name of one property of the set ("fair"). None: the largest proven variation of all that
+            bound both sides; one-sided ones (Monotonic) count only where there is no other.
         method : {"global"}, default="global"
 
         Returns

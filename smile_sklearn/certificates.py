@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 import numpy as np
 
 from smile_sklearn.exceptions import CertificateError
+from smile_sklearn.properties.names import common_prefix, label
 
 FORMAT = "smile_sklearn.certificate/1"
 """Name and version of the JSON form; a reader refuses any other."""
@@ -254,13 +255,16 @@ def _proven_by(certificate):
 
 def describe_domain(domain):
     """Sentence on where a certificate speaks: the box, and the integers and groups in it."""
-    names = domain.get("feature_names") or [f"x{index}" for index in range(len(domain["lower"]))]
-    text = f"all inputs of {len(names)} features in the certified box"
+    names = domain["feature_names"]
+    n_features = len(domain["lower"])
+    text = f"all inputs of {n_features} feature{'s' * (n_features > 1)} in the certified box"
     if domain["integer"]:
-        text += f", whole numbers in {', '.join(names[index] for index in domain['integer'])}"
-    groups = [*domain["one_hot"], *domain["one_hot_at_most_one"]]
-    for columns in groups:
-        text += f", one category of {'/'.join(names[index] for index in columns)}"
+        text += f", whole numbers in {', '.join(label(index, names) for index in domain['integer'])}"
+    for kind, rule in (("one_hot", "one category of"), ("one_hot_at_most_one", "at most one category of")):
+        for columns in domain[kind]:
+            labels = [label(index, names) for index in columns]
+            prefix = common_prefix(labels) if len(labels) > 1 else ""
+            text += f", {rule} {prefix or '/'.join(labels)}"
     return text + "."
 
 

@@ -17,7 +17,8 @@ def proven_variation(certificate, relations, name=None):
     relations : sequence of Relation
         Those of the certificate, in its order.
     name : str or None
-        One property; None: every one with a finite variation.
+        One property. None: every one with a finite variation, one-sided ones (Monotonic) only
+        where there is no other: R leaves their far side free, so that it is proven but large.
 
     Returns
     -------
@@ -47,6 +48,12 @@ def proven_variation(certificate, relations, name=None):
             + f" (status {certificate.status}). One-sided properties bound one side only; "
             "certify a Fair or GloballyRobust property."
         )
+    two_sided = [
+        (part, relation)
+        for part, relation in chosen
+        if np.isfinite(relation.epsilon_lower) and np.isfinite(relation.epsilon_upper)
+    ]
+    chosen = two_sided or chosen
     return max(part.variation for part, _ in chosen), [relation for _, relation in chosen]
 
 

@@ -1,6 +1,7 @@
 """The rules of predict_with_certificate, on arrays alone and through the estimators."""
 
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -59,18 +60,26 @@ def test_the_largest_proven_variation_counts():
         part("e", Status.VIOLATED, 9.0),
         part("f", Status.UNKNOWN, 7.0),
     )
-    relations = list("ABCDEF")
+    two_sided = [SimpleNamespace(epsilon_lower=-1.0, epsilon_upper=1.0) for _ in parts]
+    one_sided = SimpleNamespace(epsilon_lower=-np.inf, epsilon_upper=0.0)
+    first, second = two_sided[:2]
+    relations = two_sided
     certificate = combine(parts)
-    assert proven_variation(certificate, relations) == (2.0, ["A", "B"])
-    assert proven_variation(certificate, relations, "a") == (0.5, ["A"])
+    assert proven_variation(certificate, relations) == (2.0, [first, second])
+    assert proven_variation(certificate, relations, "a") == (0.5, [first])
+    # A one-sided property counts where it is asked for, or where there is no other.
+    mixed = [first, one_sided, *two_sided[2:]]
+    assert proven_variation(certificate, mixed) == (0.5, [first])
+    assert proven_variation(certificate, mixed, "b") == (2.0, [one_sided])
+    assert proven_variation(certificate, [one_sided] * 6) == (2.0, [one_sided] * 2)
     for name in "cdef":
         with pytest.raises(CertificateError, match="No finite bound"):
             proven_variation(certificate, relations, name)
     with pytest.raises(CertificateError, match="expected one of"):
         proven_variation(certificate, relations, "z")
-    assert proven_variation(parts[0], ["A"]) == (0.5, ["A"])
+    assert proven_variation(parts[0], [first]) == (0.5, [first])
     with pytest.raises(CertificateError, match="UNKNOWN"):
-        proven_variation(parts[2], ["C"])
+        proven_variation(parts[2], [first])
 
 
 # --- which rows are spoken of ---------------------------------------------------------------------
@@ -148,8 +157,8 @@ def test_a_row_is_certified_iff_its_interval_excludes_zero(binary):
     value = model.decision_function(X)
     for name in ("globallyrobust", "fair", None):
         found = model.predict_with_certificate(X, property=name)
-        parts = model.certificate_.parts if name is None else [model.certificate_[name]]
-        variation = max(one.variation for one in parts if np.isfinite(one.variation))
+        names = ("globallyrobust", "fair") if name is None else (name,)  # monotonic is one-sided
+        variation = max(model.certificate_[one].variation for one in names)
         assert (found.certified == (np.abs(value) > variation)).all()
         assert (
             found.certified == ((found.lower > 0) | (found.upper < 0)) | (np.abs(value) == variation)

@@ -30,7 +30,9 @@ from smile_sklearn import GloballyRobust, SMiLEClassifier
 DELTA, EPSILON = 0.02, 1.0
 
 data = load_breast_cancer(as_frame=True)
-X_train, X_test, y_train, y_test = train_test_split(data.data, data.target, stratify=data.target, random_state=0)
+X_train, X_test, y_train, y_test = train_test_split(
+    data.data, data.target, stratify=data.target, random_state=0
+)
 
 # %%
 # Fit
@@ -136,8 +138,8 @@ assert np.abs(after - before).max() <= variation
 # %%
 # In one figure
 # -------------
-# Each test row before and after the attack. No point can leave the shaded band. Where the band crosses the
-# white quadrants only, the decision is certified; the two grey quadrants are flipped decisions.
+# Each test row before and after the attack; in the grey quadrants the decision is another one. No point can
+# leave the blue band, and a row is certified where the band does not reach the grey.
 
 figure, panels = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
 for panel, (name, (before, after)) in zip(panels, logits.items(), strict=True):
@@ -152,13 +154,17 @@ for panel, (name, (before, after)) in zip(panels, logits.items(), strict=True):
         panel.fill_between(
             ends, ends - variation, ends + variation, color="tab:blue", alpha=0.2, label="proven"
         )
-        groups = {"certified": answer.certified, "rejected": ~answer.certified & ~lost}
-        colours = {"certified": "tab:blue", "rejected": "tab:orange"}
+        groups = {"certified": answer.certified, "rejected, not flipped": ~answer.certified & ~lost}
+        colours = {"certified": "tab:blue", "rejected, not flipped": "tab:orange"}
     else:
         groups, colours = {"not flipped": ~lost}, {"not flipped": "tab:blue"}
     for label, group in groups.items():
-        panel.scatter(before[group], after[group], s=14, color=colours[label], label=f"{label}: {group.sum()}")
-    panel.scatter(before[lost], after[lost], s=28, color="tab:red", marker="x", label=f"flipped: {lost.sum()}")
+        panel.scatter(
+            before[group], after[group], s=14, color=colours[label], label=f"{label}: {group.sum()}"
+        )
+    panel.scatter(
+        before[lost], after[lost], s=28, color="tab:red", marker="x", label=f"flipped: {lost.sum()}"
+    )
     panel.legend(frameon=False, loc="upper left")
 plt.show()
 

@@ -6,6 +6,9 @@ from smile_sklearn.training.smile_method import SMiLEMethod
 METHODS = {"smile": SMiLEMethod, "paper": PaperMethod}
 """What ``method=`` accepts by name; an object with the same phases is taken as it is."""
 
+PARTS = ("default_coupling", "build", "pretrain", "train", "posttrain")
+"""What an object must have to serve as a method: see `SMiLEMethod` for their meaning."""
+
 
 def make_method(method):
     """Return the method asked for.
@@ -17,10 +20,10 @@ def make_method(method):
     """
     if isinstance(method, str) and method in METHODS:
         return METHODS[method]()
-    missing = [name for name in ("build", "pretrain", "train", "posttrain") if not hasattr(method, name)]
+    missing = [name for name in PARTS if not hasattr(method, name)]
     if missing:
         raise ValueError(
-            f"Got method={method!r}, expected one of {sorted(METHODS)} or an object with the phases "
-            f"build, pretrain, train and posttrain (missing: {missing})."
+            f"Got method={method!r}, expected one of {sorted(METHODS)} or an object with {', '.join(PARTS)} "
+            f"(missing: {', '.join(missing)})."
         )
     return method
