@@ -154,7 +154,13 @@ class Certificate:
     def __str__(self):
         if self.parts:
             return "\n".join(str(part) for part in self.parts)
-        return f"{_VERDICTS[self.status](self)} Where: {describe_domain(self.domain)} {_proven_by(self)}"
+        return "\n    ".join(
+            [
+                _VERDICTS[self.status](self),
+                f"Where: {describe_domain(self.domain)}",
+                *_proven_by(self),
+            ]
+        )
 
     def check_digest(self, digest):
         """Raise CertificateError unless this certificate belongs to the network of that digest."""
@@ -248,8 +254,9 @@ _VERDICTS = {
 
 def _proven_by(certificate):
     return (
-        f"Shown by {certificate.verifier}, {certificate.coupling} coupling, in {certificate.seconds:.3g} s; "
-        f"rigor: {certificate.rigor} ({RIGOR[certificate.rigor]}); network {certificate.digest[:12]}."
+        f"Shown by {certificate.verifier}, {certificate.coupling} coupling, in {certificate.seconds:.3g} s "
+        f"for network {certificate.digest[:12]}.",
+        f"Rigor {certificate.rigor}: {RIGOR[certificate.rigor]}.",
     )
 
 
