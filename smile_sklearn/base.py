@@ -10,9 +10,17 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from smile_sklearn._validation import Integral, Interval, Real, StrOptions, validate_parameters
+from smile_sklearn._validation import (
+    Integral,
+    Interval,
+    Real,
+    StrOptions,
+    check_given_domain,
+    check_names,
+    check_parameters,
+)
 from smile_sklearn.certificates import CertifiedPrediction, combine
-from smile_sklearn.exceptions import CertificateError, DomainError, PropertyError
+from smile_sklearn.exceptions import CertificateError, PropertyError
 from smile_sklearn.inference import certified_rows, proven_variation, robustness_radius
 from smile_sklearn.network import freeze_backbone
 from smile_sklearn.properties import InputDomain, resolve_properties
@@ -142,7 +150,7 @@ class BaseSMiLE(BaseEstimator):
             If ``on_failure="raise"`` and no proof of HOLDS was found.
         """
         self._drop_fit()
-        validate_parameters(self)
+        check_parameters(self)
         X, y, weights, table = self._check_training_data(X, y, sample_weight)
         method = make_method(self.method)
         domain = self._resolve_domain(X, table)
@@ -184,6 +192,8 @@ class BaseSMiLE(BaseEstimator):
             # Lemma 2 needs equal bits from equal rows, also where a property relates equal rows only.
             couplings = ("auto" if self.backbone_.repeats_bits else "box",) * len(relations)
         limit = self.time_limit if time_limit is None else time_limit
+        if not (isinstance(limit, Real) and limit > 0):
+            raise ValueError(f"Got time_limit={limit!r}, expected a positive number of seconds or None.")
         deadline = time.monotonic() + limit
         prove = make_verifier(verifier, solver=self.solver).verify
         certificates = Parallel(n_jobs=n_jobs)(
@@ -278,11 +288,7 @@ class BaseSMiLE(BaseEstimator):
     def _resolve_domain(self, X, table):
         names = getattr(self, "feature_names_in_", None)
         if isinstance(self.domain, InputDomain):
-            if self.domain.n_features != X.shape[1]:
-                raise DomainError(
-                    f"Got a domain of {self.domain.n_features} features for X of {X.shape[1]} features."
-                )
-            self.domain.check_training_rows(X)
+            check_given_domain(self.domain, X, names)
             return self.domain
         return InputDomain.from_data(table if hasattr(table, "dtypes") else X, feature_names=names)
 
@@ -325,7 +331,7 @@ class BaseSMiLE(BaseEstimator):
         # (a protected feature that is constant: then Q relates equal rows only).
         architecture = self.network_.architecture
         shared = "shared" in self.couplings_ or len(architecture.reads) < architecture.n_features
-        return freeze_backbone(self.network_.backbone, row_by_row=shared)
+        return freeze_backbone(self.network_.backbone, len(architecture.reads), row_by_row=shared)
 
     def _certify_fit(self):
         if self.properties_ is None:
@@ -342,6 +348,8 @@ class BaseSMiLE(BaseEstimator):
         self.counterexamples_ = [*self.counterexamples_, *found]
 
     def _check_rows(self, X):
+        if not hasattr(self, "feature_names_in_"):
+            check_names(self.snapshot_.domain, getattr(X, "columns", None))
         return validate_data(self, X, dtype=np.float64, reset=False)
 
     def _output(self, X):

@@ -14,7 +14,7 @@ FORMAT = "smile_sklearn.certificate/1"
 """Name and version of the JSON form; a reader refuses any other."""
 
 RIGOR = {
-    "exact": "sign arguments, true of the computed floats themselves",
+    "exact": "the verdict rests on sign arguments, true of the computed floats themselves",
     "rounded": "outward-rounded bounds with slack for the float64 forward pass",
     "solver": "trusts the solver's dual bound to the stated slack",
 }
@@ -135,6 +135,8 @@ class Certificate:
         if self.status is Status.HOLDS and not self.bound <= 0.0:
             # The invariant of the package, checked where every certificate is born.
             raise CertificateError(f"HOLDS needs a proven bound <= 0, got {self.bound!r}.")
+        if self.parts and self.status is not min(part.status for part in self.parts):
+            raise CertificateError(f"A set is as good as its worst part, got {self.status} for the whole.")
         if self.status is Status.VIOLATED and self.counterexample is None and not self.parts:
             raise CertificateError("VIOLATED needs a counterexample.")
 
@@ -164,6 +166,8 @@ class Certificate:
 
     def check_digest(self, digest):
         """Raise CertificateError unless this certificate belongs to the network of that digest."""
+        for part in self.parts:
+            part.check_digest(digest)
         if digest != self.digest:
             raise CertificateError(
                 f"This certificate was issued for the network {self.digest[:12]}, but the network at hand is "
@@ -204,7 +208,8 @@ class CertifiedPrediction:
     certified : ndarray of shape (n,), bool
         Classifier: no related input changes the class. Regressor: the interval is proven.
     radius : ndarray of shape (n,)
-        ``GloballyRobust`` only: multiples of delta within which the class cannot change; else nan.
+        ``GloballyRobust`` only, else nan: k steps of delta within which the class cannot change:
+        k delta on numeric features, k floor(delta) on integers, any category of a named group.
     lower, upper : ndarray of shape (n,) or (n, n_classes)
         Interval that contains f of every related input: y units or logit; for several classes
         the margins of the predicted class against each other (nan in its own column).
@@ -252,10 +257,17 @@ _VERDICTS = {
 }
 
 
+_BACKBONE = {
+    True: "the backbone is trusted to give equal outputs for equal features",
+    False: "the backbone may compute anything",
+}
+
+
 def _proven_by(certificate):
     return (
-        f"Shown by {certificate.verifier}, {certificate.coupling} coupling, in {certificate.seconds:.3g} s "
+        f"Shown by {certificate.verifier} in {certificate.seconds:.3g} s "
         f"for network {certificate.digest[:12]}.",
+        f"Coupling {certificate.coupling}: {_BACKBONE['shared' in certificate.coupling]}.",
         f"Rigor {certificate.rigor}: {RIGOR[certificate.rigor]}.",
     )
 

@@ -32,6 +32,11 @@ def proven_variation(certificate, relations, name=None):
         If there is no such property, or nothing finite was proven of it.
     """
     parts = certificate.parts or (certificate,)
+    if [part.statement for part in parts] != [relation.statement for relation in relations]:
+        raise CertificateError(
+            "The certificate does not speak of the properties this model was trained for; "
+            "certificate_ is written by fit only."
+        )
     if name is not None and name not in [part.name for part in parts]:
         raise CertificateError(f"Got property={name!r}, expected one of {[part.name for part in parts]}.")
     chosen = [
@@ -78,9 +83,10 @@ def certified_rows(X, domain, relations):
 
 
 def robustness_radius(margin, variation):
-    """Multiples of delta within which the class cannot change, (n,).
+    """Steps of delta within which the class cannot change, (n,).
 
-    Walking k steps of delta through the convex box moves a margin by at most ``k v``, so its
+    A step is one related pair: delta on numeric features, floor(delta) on integers, any category
+    of a named group. Walking k of them through the convex box moves a margin by at most ``k v``, so its
     sign stays while ``k v < m``: ``k = max(0, ceil(m / v) - 1)``; infinite if v = 0 < m.
     """
     if variation == 0.0:

@@ -112,6 +112,18 @@ def test_the_digest_decides_whose_certificate_it_is():
     for other in ("b" * 64, "a" * 63, "A" * 64, ""):
         with pytest.raises(CertificateError, match="call certify"):
             certificate().check_digest(other)
+    # A set whose parts were taken from another network's document.
+    mixed = combine([certificate(), certificate(name="other", digest="b" * 64)])
+    with pytest.raises(CertificateError, match="call certify"):
+        mixed.check_digest("a" * 64)
+
+
+def test_a_set_cannot_claim_more_than_its_worst_part():
+    bounded = certificate(name="other", status=Status.BOUNDED, bound=0.5)
+    whole = combine([certificate(), bounded])
+    assert whole.status is Status.BOUNDED
+    with pytest.raises(CertificateError, match="worst part"):
+        replace(whole, status=Status.HOLDS, bound=0.0)
 
 
 def same(first, second):

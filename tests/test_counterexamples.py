@@ -17,11 +17,10 @@ from smile_sklearn.training.counterexamples import (
     excess,
     incumbent_violations,
     propagate,
-    tighten,
     violation_bound,
 )
 from smile_sklearn.training.projector import project
-from smile_sklearn.training.state import Goal
+from smile_sklearn.training.state import Goal, tighten
 
 
 def make_network(lower, upper, head, n_outputs=1):

@@ -86,6 +86,47 @@ def test_domain_given_by_hand(data):
         SMiLERegressor(Fair("sex", 5.0), domain=domain, **FAST).fit(fractional, y)
 
 
+def test_domain_given_by_hand_must_be_about_the_columns(data):
+    X, y = data
+    names = ["debt", "age", "sex"]
+    domain = InputDomain([0, 0, 0], [10, 10, 1], feature_names=names)
+    with pytest.raises(ValueError, match="'age' for 'debt'"):
+        SMiLERegressor(domain=domain, **FAST).fit(X, y)
+    model = SMiLERegressor(domain=domain, **FAST).fit(X[names].to_numpy(), y)
+    with pytest.raises(ValueError, match="Order the columns"):
+        model.predict(X)
+    narrow = InputDomain([0, 0, 0], [5, 10, 1])
+    with pytest.warns(UserWarning, match="outside the given domain"):
+        SMiLERegressor(Fair(2, 5.0), domain=narrow, **FAST).fit(X.to_numpy(), y)
+
+
+@pytest.mark.parametrize("sizes", [(0,), (3.5,), (-1, 2)])
+def test_bad_hidden_layer_sizes(data, sizes):
+    with pytest.raises(ValueError, match="positive integers"):
+        SMiLERegressor(hidden_layer_sizes=sizes, **FAST).fit(*data)
+
+
+def test_radius_counts_steps_of_whole_numbers_on_integers():
+    """delta 1.5 relates integers 1 apart: k steps reach k, not 1.5 k."""
+    generator = np.random.default_rng(0)
+    X = generator.integers(0, 21, (300, 1)).astype(float)
+    domain = InputDomain([0], [20], integer=[0])
+    model = SMiLEClassifier(GloballyRobust(1.5, 1.0), domain=domain, **{**FAST, "max_iter": 30})
+    model.fit(X, X[:, 0] > 10)
+    radius = model.predict_with_certificate(X).radius
+    for distance in range(1, 21):
+        for sign in (-1, 1):
+            safe = (radius >= distance) & domain.contains(X + sign * distance)
+            assert (model.predict(X + sign * distance)[safe] == model.predict(X)[safe]).all()
+
+
+@pytest.mark.parametrize("limit", [0, -1.0, float("nan"), "long"])
+def test_certify_checks_its_time_limit(data, limit):
+    model = SMiLERegressor(Fair("sex", 2.0), **FAST).fit(*data)
+    with pytest.raises(ValueError, match="time_limit"):
+        model.certify(time_limit=limit)
+
+
 def test_broken_one_hot_group_raises_at_fit_and_is_uncertified_at_predict():
     generator = np.random.default_rng(1)
     X = np.column_stack([generator.random(80), np.eye(3)[generator.integers(0, 3, 80)]])
@@ -169,14 +210,23 @@ def test_edited_module_changes_nothing_until_refit_snapshot(data):
         model.predict_with_certificate(X)
 
 
-def test_failed_fit_leaves_no_certificate(data, monkeypatch):
+@pytest.mark.parametrize(
+    "where",
+    [
+        "training.smile_method.SMiLEMethod.train",
+        "training.smile_method.SMiLEMethod.posttrain",
+        "base.BaseSMiLE._freeze",
+        "base.BaseSMiLE.certify",
+    ],
+)
+def test_failed_fit_leaves_no_certificate(data, monkeypatch, where):
     X, y = data
     model = SMiLERegressor(Fair("sex", 2.0), **FAST).fit(X, y)
 
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("smile_sklearn.base.BaseSMiLE._freeze", interrupted)
+    monkeypatch.setattr(f"smile_sklearn.{where}", interrupted)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, y)
     assert not hasattr(model, "certificate_")

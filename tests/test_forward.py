@@ -162,7 +162,7 @@ def test_a_flipped_box_gives_lo():
 def test_the_builtin_backbone_repeats_its_bits():
     generator = np.random.default_rng(0)
     for sizes in ((33,), (16, 16), ()):
-        backbone = freeze_backbone(MLPBackbone(13, sizes, 5), row_by_row=True)
+        backbone = freeze_backbone(MLPBackbone(13, sizes, 5), 13, row_by_row=True)
         rows = generator.random((60, 13))
         rows[41] = rows[2]
         together = backbone(rows)
@@ -177,7 +177,7 @@ def test_a_backbone_of_the_user_repeats_its_bits_too(columns):
     module = torch.nn.Sequential(
         torch.nn.Linear(columns, 33), torch.nn.Tanh(), torch.nn.Linear(33, 8)
     ).double()
-    backbone = freeze_backbone(module, row_by_row=True)
+    backbone = freeze_backbone(module, columns, row_by_row=True)
     row = np.random.default_rng(0).random(columns)
     values = backbone(np.tile(row, (100, 1)))
     assert (values == values[0]).all()

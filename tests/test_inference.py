@@ -60,8 +60,10 @@ def test_the_largest_proven_variation_counts():
         part("e", Status.VIOLATED, 9.0),
         part("f", Status.UNKNOWN, 7.0),
     )
-    two_sided = [SimpleNamespace(epsilon_lower=-1.0, epsilon_upper=1.0) for _ in parts]
-    one_sided = SimpleNamespace(epsilon_lower=-np.inf, epsilon_upper=0.0)
+    two_sided = [
+        SimpleNamespace(statement="a statement", epsilon_lower=-1.0, epsilon_upper=1.0) for _ in parts
+    ]
+    one_sided = SimpleNamespace(statement="a statement", epsilon_lower=-np.inf, epsilon_upper=0.0)
     first, second = two_sided[:2]
     relations = two_sided
     certificate = combine(parts)
@@ -72,6 +74,9 @@ def test_the_largest_proven_variation_counts():
     assert proven_variation(certificate, mixed) == (0.5, [first])
     assert proven_variation(certificate, mixed, "b") == (2.0, [one_sided])
     assert proven_variation(certificate, [one_sided] * 6) == (2.0, [one_sided] * 2)
+    other = SimpleNamespace(statement="another one", epsilon_lower=-1.0, epsilon_upper=1.0)
+    with pytest.raises(CertificateError, match="written by fit only"):
+        proven_variation(parts[0], [other])
     for name in "cdef":
         with pytest.raises(CertificateError, match="No finite bound"):
             proven_variation(certificate, relations, name)

@@ -63,7 +63,7 @@ class Recorder:
 
     def _recorded(self, name, phase, state):
         result = phase(state)
-        self.records[name] = state.snapshot(), freeze_backbone(state.network.backbone, row_by_row=False)
+        self.records[name] = state.snapshot(), freeze_backbone(state.network.backbone, 1, row_by_row=False)
         return result
 
 

@@ -12,6 +12,10 @@ from torch import nn
 from smile_sklearn.exceptions import UnsupportedError
 from smile_sklearn.snapshot.forward import evaluate, order_is_fixed
 from smile_sklearn.snapshot.graph import Graph, GraphBuilder
+from smile_sklearn.snapshot.network import frozen_graph
+
+N_PROBES = 16
+"""Random rows on which a user's module must repeat itself before the shared coupling trusts it."""
 
 
 class MLPBackbone(nn.Module):
@@ -67,11 +71,16 @@ class ArrayBackbone:
     repeats_bits = True
 
     def __post_init__(self):
+        object.__setattr__(self, "graph", frozen_graph(self.graph))
         if not order_is_fixed(self.graph):
             raise UnsupportedError(
                 "On this machine the backbone's forward pass sums a row differently in different batches, "
                 "so no certificate can speak of what it computes."
             )
+
+    def __reduce__(self):
+        # Through the constructor, so that the arrays of a copy are read-only as well.
+        return ArrayBackbone, (self.graph,)
 
     def __call__(self, inputs):
         """Return the embedding (n, n_latent) of rows (n, n_inputs) in unit coordinates."""
@@ -86,13 +95,33 @@ class ModuleBackbone:
     ----------
     module : nn.Module
         A private float64 copy.
+    n_inputs : int
     row_by_row : bool
         The shared coupling needs h(x') = h(x'') bit for bit, and BLAS sums a row differently
         with its place in the batch: rows are then evaluated one at a time.
+
+    Raises
+    ------
+    UnsupportedError
+        If rows are evaluated one at a time and some row's output changes from call to call.
     """
 
     module: nn.Module
+    n_inputs: int
     row_by_row: bool
+
+    def __post_init__(self):
+        if not self.row_by_row:
+            return
+        # No finite test shows that a module is a function of its row; this one finds what users do
+        # by accident (dropout that stays on, noise, counters). The rest is trusted, and said.
+        rows = np.random.default_rng(0).random((N_PROBES, self.n_inputs))
+        if not np.array_equal(self(rows), self(rows[::-1])[::-1], equal_nan=True):
+            raise UnsupportedError(
+                "Got a backbone whose output for one row changes from call to call in eval mode, but the "
+                "shared coupling needs a function of the row. Look for F.dropout without "
+                "training=self.training, for noise or for state; or use coupling='box'."
+            )
 
     @property
     def repeats_bits(self):
@@ -124,12 +153,15 @@ def build_backbone(backbone, n_inputs, hidden_layer_sizes, n_latent):
     if isinstance(backbone, nn.Module):
         module = copy.deepcopy(backbone)
     elif callable(backbone):
-        module = backbone(n_inputs, n_latent)
+        # A copy: a factory may hand out one module twice, and fit trains it.
+        module = copy.deepcopy(backbone(n_inputs, n_latent))
     else:
         raise ValueError(
             f"Got backbone={backbone!r}, expected a torch.nn.Module, "
             "a function (n_inputs, n_latent) -> module, or None."
         )
+    if not isinstance(module, nn.Module):
+        raise ValueError(f"Got a backbone factory that returns {module!r}, expected a torch.nn.Module.")
     module = module.double()
     module.eval()
     with torch.no_grad():
@@ -142,8 +174,8 @@ def build_backbone(backbone, n_inputs, hidden_layer_sizes, n_latent):
     return module
 
 
-def freeze_backbone(module, *, row_by_row):
+def freeze_backbone(module, n_inputs, *, row_by_row):
     """Return the callable that ``predict`` uses, apart from the module that training changes."""
     if isinstance(module, MLPBackbone):
         return ArrayBackbone(module.graph())
-    return ModuleBackbone(copy.deepcopy(module).cpu(), row_by_row)
+    return ModuleBackbone(copy.deepcopy(module).cpu(), n_inputs, row_by_row)

@@ -60,11 +60,15 @@ class NetworkSnapshot:
     domain: InputDomain
 
     def __post_init__(self):
-        object.__setattr__(self, "graph", Graph(tuple(_frozen_node(node) for node in self.graph.nodes)))
+        object.__setattr__(self, "graph", frozen_graph(self.graph))
         object.__setattr__(self, "head_weight", _frozen(self.head_weight))
         object.__setattr__(self, "head_bias", _frozen(self.head_bias))
         object.__setattr__(self, "reads", tuple(sorted(int(index) for index in self.reads)))
         self._check_shapes()
+
+    def __reduce__(self):
+        # Through the constructor, so that the arrays of a copy are read-only as well.
+        return NetworkSnapshot, tuple(getattr(self, name) for name in self.__dataclass_fields__)
 
     @property
     def n_features(self):
@@ -204,6 +208,11 @@ class NetworkSnapshot:
             if not isinstance(upper, Sum) or (upper.first, upper.second) != (self.lower, self.width):
                 # The box bound composes w with lo's last layer on the strength of hi = lo + width.
                 raise ValueError("With a width, the upper node must be Sum(lower, width).")
+
+
+def frozen_graph(graph):
+    """Copy a numpy graph into read-only float64 arrays."""
+    return Graph(tuple(_frozen_node(node) for node in graph.nodes))
 
 
 def _frozen(array):

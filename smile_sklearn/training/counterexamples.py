@@ -1,7 +1,7 @@
 """The paper's counterexamples: what they are (algorithm 6), when they are done (7), who finds them (5)."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -110,23 +110,6 @@ def incumbent_violations(network, goals, incumbents):
             for goal, incumbent in zip(goals, incumbents, strict=True)
         ]
     )
-
-
-def tighten(goal, margin):
-    """Return the goal with a share ``margin`` of epsilon kept in hand on each side.
-
-    What the solver's gap and the rounding add to a proof must fit between the two. An epsilon of
-    0 has nothing to keep.
-    """
-    return replace(_with_ends(goal, margin), relation=_with_ends(goal.relation, margin))
-
-
-def _with_ends(holder, margin):
-    """Move both ends of R in (0 lies between them wherever x' = x'' is related, but not always)."""
-    lower, upper = holder.epsilon_lower, holder.epsilon_upper
-    lower = lower * (1.0 - margin) if lower < 0 else lower * (1.0 + margin)
-    upper = upper * (1.0 - margin) if upper > 0 else upper * (1.0 + margin)
-    return replace(holder, epsilon_lower=lower, epsilon_upper=upper)
 
 
 def violation_bound(relation, result):

@@ -20,12 +20,12 @@ import torch
 
 from smile_sklearn.network import FreeAuxiliary, SMiLENetwork, build_backbone
 from smile_sklearn.network.architecture import FREE
-from smile_sklearn.training.counterexamples import Generator, IncumbentViolation, tighten, violation_bound
+from smile_sklearn.training.counterexamples import Generator, IncumbentViolation, violation_bound
 from smile_sklearn.training.multipliers import DualAscent
 from smile_sklearn.training.net import PretrainObjective, TrainObjective, run_epochs
 from smile_sklearn.training.projector import project
 from smile_sklearn.training.smile_method import constant
-from smile_sklearn.training.state import EpochRecord, PhaseResult
+from smile_sklearn.training.state import EpochRecord, PhaseResult, tighten
 
 MONOTONE_HIDDEN, HIDDEN = 32, 4
 """Relu units of each auxiliary (paper, table 3)."""

@@ -1,6 +1,6 @@
 """What the phases of training hand to each other: small named things."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -40,6 +40,23 @@ class Goal:
         """Unit in which a violation is small or large: the largest finite epsilon, or 1."""
         finite = [abs(end) for end in (self.epsilon_lower, self.epsilon_upper) if 0 < abs(end) < float("inf")]
         return max(finite, default=1.0)
+
+
+def tighten(goal, margin):
+    """Return the goal with a share ``margin`` of epsilon kept in hand on each side.
+
+    What the solver's gap and the rounding add to a proof must fit between the two. An epsilon of
+    0 has nothing to keep.
+    """
+    return replace(_with_ends(goal, margin), relation=_with_ends(goal.relation, margin))
+
+
+def _with_ends(holder, margin):
+    """Move both ends of R in (0 lies between them wherever x' = x'' is related, but not always)."""
+    lower, upper = holder.epsilon_lower, holder.epsilon_upper
+    lower = lower * (1.0 - margin) if lower < 0 else lower * (1.0 + margin)
+    upper = upper * (1.0 - margin) if upper > 0 else upper * (1.0 + margin)
+    return replace(holder, epsilon_lower=lower, epsilon_upper=upper)
 
 
 @dataclass(frozen=True)

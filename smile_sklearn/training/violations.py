@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 import torch
 
 from smile_sklearn.training.bounds import DifferenceMeasure
+from smile_sklearn.training.state import tighten
 
 
 class ViolationMeasure(ABC):
@@ -42,8 +43,7 @@ class BoundViolation(ViolationMeasure):
     """
 
     def __init__(self, goals, margin=1e-3, device="cpu"):
-        self.goals = tuple(goals)
-        self.margin = margin
+        self.goals = tuple(tighten(goal, margin) for goal in goals)
         self.measures = [DifferenceMeasure(goal.relation, goal.coupling, device) for goal in self.goals]
 
     def violations(self, network):
@@ -55,10 +55,9 @@ class BoundViolation(ViolationMeasure):
 
     def _one(self, goal, measure, network):
         upper, lower = measure.bounds(network)
-        keep = 1.0 - self.margin
         sides = []
         if goal.epsilon_upper < float("inf"):
-            sides.append(upper - keep * goal.epsilon_upper)
+            sides.append(upper - goal.epsilon_upper)
         if goal.epsilon_lower > -float("inf"):
-            sides.append(lower + keep * goal.epsilon_lower)
+            sides.append(lower + goal.epsilon_lower)
         return torch.stack(sides).max() / goal.scale

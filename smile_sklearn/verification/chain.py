@@ -1,9 +1,10 @@
 """Verifiers by name, and the chain that tries the cheapest first."""
 
 import time
+import warnings
 
 from smile_sklearn.certificates import Status
-from smile_sklearn.exceptions import UnsupportedError
+from smile_sklearn.exceptions import CertificationWarning, SolverError, UnsupportedError
 from smile_sklearn.verification.difference import DifferenceBounds
 from smile_sklearn.verification.mip import MIP
 
@@ -26,7 +27,11 @@ class Chain:
         self.verifiers = tuple(verifiers)
 
     def verify(self, snapshot, relation, *, coupling="auto", time_limit=None, predict=None):
-        """Return the best certificate found; arguments as in :meth:`Verifier.verify`."""
+        """Return the best certificate found; arguments as in :meth:`Verifier.verify`.
+
+        A solver that fails takes nothing from what an earlier verifier has proven: that is
+        returned, with a CertificationWarning. Without an earlier certificate SolverError is raised.
+        """
         deadline = None if time_limit is None else time.monotonic() + time_limit
         best, refusals = None, []
         for verifier in self.verifiers:
@@ -37,6 +42,16 @@ class Chain:
                 )
             except UnsupportedError as refusal:
                 refusals.append(refusal)
+                continue
+            except SolverError as error:
+                if best is None:
+                    raise
+                warnings.warn(
+                    f"The verifier {verifier.name!r} failed ({error}); the certificate of "
+                    f"{relation.name!r} is that of {best.verifier!r}.",
+                    CertificationWarning,
+                    stacklevel=2,
+                )
                 continue
             if best is None or _rank(certificate) > _rank(best):
                 best = certificate

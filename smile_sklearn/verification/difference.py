@@ -63,7 +63,7 @@ class DifferenceBounds(Verifier):
             bounds=BoundPair(lower, upper),
             rigor="exact" if exact else "rounded",
             couplings=couplings,
-            slack=0.0 if exact else float(analysis.slack.max()),
+            slack=float(analysis.slack.max()),
             data={
                 "kind": "difference",
                 "couplings": {

@@ -77,6 +77,46 @@ def counterexample_from_unit(relation, first, second, predict):
     return None if pair is None else replay(relation, *pair, predict)
 
 
+def sample_pairs(relation, n_pairs=256, seed=0):
+    """Related pairs spread over the domain, about half of their coordinates at an end of what is allowed.
+
+    Parameters
+    ----------
+    relation : Relation
+    n_pairs : int
+        Drawn; those that floats do not relate are left out.
+    seed : int
+
+    Returns
+    -------
+    tuple of two ndarray of shape (m, d)
+        Raw units, m <= n_pairs.
+    """
+    domain, generator = relation.domain, np.random.default_rng(seed)
+    corners = generator.random((n_pairs, 1)) < 0.5
+    second = domain.lower + _shares(generator, corners, domain) * (domain.upper - domain.lower)
+    # x' within what Q and the box leave around x'', so that clipping seldom breaks the pair.
+    low = np.maximum(second + relation.delta_lower, domain.lower)
+    high = np.minimum(second + relation.delta_upper, domain.upper)
+    first = low + _shares(generator, corners, domain) * (high - low)
+    whole = domain.is_integer
+    second[:, whole], first[:, whole] = np.round(second[:, whole]), np.round(first[:, whole])
+    for group, allowed in zip(domain.groups, relation.group_pairs, strict=True):
+        columns, choices = list(group.columns), np.argwhere(allowed)
+        drawn = choices[generator.integers(len(choices), size=n_pairs)]
+        first[:, columns], second[:, columns] = group.categories[drawn[:, 0]], group.categories[drawn[:, 1]]
+    first[:, relation.equal] = second[:, relation.equal]
+    first, second = domain.clip(first), domain.clip(second)
+    related = relation.contains(first, second)
+    return first[related], second[related]
+
+
+def _shares(generator, corners, domain):
+    """Where a coordinate stands between two ends: at one of them in the rows of corners."""
+    shares = generator.random((len(corners), domain.n_features))
+    return np.where(corners | (generator.random(shares.shape) < 0.3), np.round(shares), shares)
+
+
 def _changes(outputs):
     """f(x') - f(x'') of every margin: exactly, and as floats compute it."""
     n_outputs = outputs.shape[1]

@@ -10,32 +10,43 @@ import math
 import threading
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from smile_sklearn.exceptions import CertificationWarning, SolverError
+from smile_sklearn.verification.formulations.scaling import scale_model
 
 SOLVERS = ("highs", "gurobi")
 """Names a user may give."""
 
 DUAL_TOLERANCE = 1e-7
 """tau: by how much a reduced cost or a multiplier may have the wrong sign. HiGHS takes a tenth of
-``mip_feasibility_tolerance`` in the linear programs of a MIP; both are set to give this number."""
+``mip_feasibility_tolerance`` in the linear programs of a MIP; both are set to give this number.
+What it can hide is added to every bound (:meth:`LinearModel.tolerance_range`, of the scaled model).
+
+That covers DUAL errors only. Solvers also take rows and bounds for met when they are broken by a
+feasibility tolerance, in presolve, propagation, cuts and infeasible nodes. No multiplier shows it, and
+nothing is added for it: after scaling (``formulations.scaling``) such an error is about 1e-6 of the
+range of a unit or row, and that it does no more than the slack allows is TRUSTED, not proven. So is the
+solver's code. This is what the rigor "solver" says; ``mip.refuted`` looks for the opposite."""
 
 PRUNING_TOLERANCE = 1e-6
-"""HiGHS drops subtrees that promise less than ``mip_feasibility_tolerance`` more than the incumbent."""
+"""HiGHS drops subtrees that promise less than ``mip_feasibility_tolerance`` more than the incumbent.
+Added to every bound, in units of the scaled objective, whose largest coefficient is about 1. The same
+option is the primal tolerance described at `DUAL_TOLERANCE`; a smaller one did not prevent false bounds."""
 
 ABSOLUTE_GAP = 1e-8
-"""Distance between bound and incumbent at which solvers stop; the relative gap is 0."""
+"""Distance between bound and incumbent at which solvers stop, scaled; the relative gap is 0."""
 
 FREE_GUROBI_LIMIT = 2000
 """Variables, and rows, that Gurobi's free licence allows."""
 
 LARGEST_NUMBER = 1e12
-"""Beyond it solvers lose rows (HiGHS refuses entries above 1e15) or read a bound as infinite."""
+"""Beyond it, after scaling, solvers lose rows (HiGHS refuses entries above 1e15) or read a bound as infinite."""
 
 _SEED = 0
+_TOLD = set()  # warnings already given in this process; tests clear it
 # HiGHS keeps one scheduler a process, and Pyomo redirects file descriptors: one call at a time.
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -71,6 +82,8 @@ class SolverResult:
     nodes : int
     seconds : float
     solver, version : str
+    tolerance : float
+        What dual tolerances and gaps may hide: the maximum is at most ``bound + tolerance``.
     """
 
     termination: Termination
@@ -81,6 +94,7 @@ class SolverResult:
     seconds: float
     solver: str
     version: str
+    tolerance: float
 
     @property
     def optimal(self):
@@ -91,7 +105,7 @@ class SolverResult:
 class SolverDoor:
     """Solves models with one solver, falling back to HiGHS where a licence is too small.
 
-    Meant to live as long as one verification: the fallback warns once.
+    The fallback warns once in a process: training asks for hundreds of models.
 
     Parameters
     ----------
@@ -108,10 +122,9 @@ class SolverDoor:
             raise SolverError(f"Got solver={name!r}, expected one of {list(SOLVERS)}.")
         self.name = name
         self._limited = name == "gurobi" and _gurobi_is_limited()
-        self._warned = False
 
     def solve(self, model, *, time_limit=None, node_limit=None):
-        """Maximise a :class:`LinearModel`.
+        """Maximise a :class:`LinearModel`; the solver sees it scaled, the answer is in its own units.
 
         Parameters
         ----------
@@ -125,38 +138,63 @@ class SolverDoor:
         -------
         SolverResult
         """
-        name = self._affordable(model)
-        if not _within_reach(model):
-            return SolverResult(Termination.UNKNOWN, None, None, None, 0, 0.0, name, "not called")
+        if not _is_finite(model):
+            return SolverResult(Termination.UNKNOWN, None, None, None, 0, 0.0, self.name, "not called", 0.0)
         if not model.objective.any():
             # Nothing to maximise: the offset is the maximum, whatever x.
             return SolverResult(
-                Termination.OPTIMAL, model.offset, None, model.offset, 0, 0.0, name, "not called"
+                Termination.OPTIMAL, model.offset, None, model.offset, 0, 0.0, self.name, "not called", 0.0
             )
+        scaling = scale_model(model)
+        name = self._affordable(scaling.model)
+        if not _within_reach(scaling.model):
+            return SolverResult(Termination.UNKNOWN, None, None, None, 0, 0.0, name, "not called", 0.0)
         with _ONE_AT_A_TIME:
-            return _solve(name, model, time_limit, node_limit)
+            result = _solve(name, scaling.model, time_limit, node_limit)
+        return _unscaled(result, scaling, model)
 
     def _affordable(self, model):
         size = max(model.n_columns, model.n_rows_split)
         if not self._limited or size <= FREE_GUROBI_LIMIT:
             return self.name
-        if not self._warned:
-            self._warned = True
+        if "free licence" not in _TOLD:
+            _TOLD.add("free licence")
             warnings.warn(
                 f"The model has {model.n_columns} variables and {model.n_rows_split} rows, but Gurobi's free "
-                f"licence stops at {FREE_GUROBI_LIMIT} of each; solving with HiGHS instead.",
+                f"licence stops at {FREE_GUROBI_LIMIT} of each; solving with HiGHS instead. "
+                "This is said once; certificates name the solver used.",
                 CertificationWarning,
                 stacklevel=4,
             )
         return "highs"
 
 
+def _unscaled(result, scaling, model):
+    """The answer in the units of the model that was asked about."""
+    back = lambda value: None if value is None else scaling.value(value)
+    values = result.values
+    return replace(
+        result,
+        bound=back(result.bound),
+        objective=back(result.objective),
+        values=None if values is None else np.clip(scaling.point(values), model.lower, model.upper),
+        tolerance=back(result.tolerance),
+    )
+
+
+def _is_finite(model):
+    """Whether every number is; only the ends of rows may be infinite."""
+    numbers = (model.lower, model.upper, model.entries, model.objective, model.offset)
+    ends = (model.row_lower, model.row_upper)
+    return all(np.isfinite(values).all() for values in numbers) and not any(
+        np.isnan(values).any() for values in ends
+    )
+
+
 def _within_reach(model):
-    """Whether every number is one that a solver takes as it is; NaN and infinity are not."""
+    """Whether every scaled number is one that a solver takes as it is; NaN and infinity are not."""
     numbers = [model.lower, model.upper, model.entries, model.objective, np.array([model.offset])]
     numbers += [ends[np.isfinite(ends)] for ends in (model.row_lower, model.row_upper)]
-    if np.isnan(model.row_lower).any() or np.isnan(model.row_upper).any():
-        return False
     return all((np.abs(values) <= LARGEST_NUMBER).all() for values in numbers)
 
 
@@ -194,6 +232,7 @@ def _solve(name, model, time_limit, node_limit):
         seconds=time.perf_counter() - started,
         solver=name,
         version=".".join(map(str, results.solver_version)),
+        tolerance=DUAL_TOLERANCE * model.tolerance_range() + ABSOLUTE_GAP + PRUNING_TOLERANCE,
     )
 
 

@@ -4,11 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smile_sklearn.verification.rounding import absolute_matmul, add_lower, add_upper
-
-NEGLIGIBLE = 1e-8
-"""Matrix entries below it are taken out here, soundly; HiGHS silently drops those below 1e-9."""
-
 
 @dataclass(frozen=True, eq=False)
 class LinearModel:
@@ -73,7 +68,8 @@ class LinearModel:
     def tolerance_range(self):
         r"""Sum of the ranges of all variables and of the activities of all rows.
 
-        What a dual tolerance :math:`\tau` may hide, per unit of it. A solver's bound is that of
+        What a dual tolerance :math:`\tau` may hide, per unit of it, if this is the model that the
+        solver saw: the scaled one. A solver's bound is that of
         multipliers y, which by weak duality is
 
         .. math:: \sum_i \max(y_i b^-_i, y_i b^+_i) + \sum_j \max(r_j l_j, r_j u_j), \quad r = c - A^T y,
@@ -82,6 +78,7 @@ class LinearModel:
         by at most :math:`\tau`. Each of them is worth at most :math:`\tau` times the range of its
         column, or of its row. Equality rows are counted as well, though their multipliers have no
         wrong sign: an allowance for cutting planes and for presolve, whose tolerances we do not see.
+        Primal errors (rows and bounds that presolve takes for met) are NOT covered: see ``scaling``.
         """
         low, high = self.activity()
         return float((self.upper - self.lower).sum() + (high - low).sum())
@@ -132,7 +129,6 @@ class ModelBuilder:
         rows = np.repeat(np.arange(len(lengths)), lengths)
         columns = np.array([column for row in self._rows for column in row], dtype=np.intp)
         entries = np.array([entry for row in self._rows for entry in row.values()], dtype=np.float64)
-        _take_out_negligible(rows, columns, entries, (lower, upper), (row_lower, row_upper))
         kept = entries != 0.0
         objective = np.zeros(len(lower))
         for column, coefficient in self._objective.items():
@@ -157,20 +153,3 @@ def _merged(terms):
     for column, coefficient in terms:
         row[int(column)] = row.get(int(column), 0.0) + float(coefficient)
     return row
-
-
-def _take_out_negligible(rows, columns, entries, bounds, row_bounds):
-    """Zero tiny entries and widen their rows by all they could contribute, in place.
-
-    Every point of the original model satisfies the widened rows, so the maximum can only grow.
-    """
-    lower, upper = bounds
-    row_lower, row_upper = row_bounds
-    for place in np.flatnonzero((entries != 0.0) & (np.abs(entries) < NEGLIGIBLE)):
-        row, column, entry = rows[place], columns[place], entries[place]
-        reach = absolute_matmul(np.array([[entry]]), np.array([max(abs(lower[column]), abs(upper[column]))]))[
-            0
-        ]
-        row_lower[row] = add_lower(row_lower[row], -reach)
-        row_upper[row] = add_upper(row_upper[row], reach)
-        entries[place] = 0.0
