@@ -3,7 +3,7 @@
 import enum
 import json
 import math
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
@@ -339,6 +339,3 @@ def _decoded(value):
 
 def _no_constant(token):
     raise ValueError(f"got the token {token}, which is not JSON")
-
-
-__all__ = ["RIGOR", "Certificate", "CertifiedPrediction", "Counterexample", "Status", "combine", "replace"]

@@ -24,7 +24,7 @@ from sklearn.datasets import load_diabetes
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.model_selection import train_test_split
 
-from smile_sklearn import Fair, Monotonic, SMiLERegressor
+from smile_sklearn import Fair, Monotonic, SMiLERegressor, Status
 
 X, y = load_diabetes(return_X_y=True, as_frame=True, scaled=False)
 X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
@@ -182,6 +182,7 @@ plt.show()
 print(f"test R2     {certified.score(X_test, y_test):.3f}")
 for part in certified.certificate_.parts:
     print(f"{part.name:11s} {part.status}")
+    assert part.status is Status.HOLDS
 
 # %%
 # What was *not* shown: that the data are free of bias, that sex has no influence through other

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from smile_sklearn.properties.relation import UNIT_ROUNDOFF
 from smile_sklearn.snapshot.graph import NODE_TYPES
 from smile_sklearn.verification.base import BoundPair, Proof, Verifier
 from smile_sklearn.verification.intervals import (
-    Interval,
     affine_error,
     forward_errors,
     node_differences,
@@ -13,7 +13,6 @@ from smile_sklearn.verification.intervals import (
 )
 from smile_sklearn.verification.linear_form import linear_form
 from smile_sklearn.verification.rounding import (
-    UNIT_ROUNDOFF,
     absolute_matmul,
     add_upper,
     matmul_upper,
@@ -179,6 +178,3 @@ def output_slack(snapshot, ranges):
         output = add_upper(absolute_matmul(snapshot.head_weight, magnitude), np.abs(snapshot.head_bias), head)
         head = add_upper(head[first], head[second], 2 * UNIT_ROUNDOFF * (output[first] + output[second]))
     return np.where(np.isnan(head), np.inf, 2.0 * head)
-
-
-__all__ = ["Analysis", "DifferenceBounds", "Interval", "output_slack"]

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from smile_sklearn.properties.relation import UNIT_ROUNDOFF
 from smile_sklearn.snapshot.graph import Affine, Sum
 from smile_sklearn.verification.intervals import Interval, affine_input_difference, affine_input_range
 from smile_sklearn.verification.rounding import (
     SMALLEST,
-    UNIT_ROUNDOFF,
     absolute_matmul,
     add_lower,
     add_upper,

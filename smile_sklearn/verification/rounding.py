@@ -9,8 +9,7 @@ sign arguments rest on it.
 
 import numpy as np
 
-UNIT_ROUNDOFF = 2.0**-53
-"""Half the distance from 1 to the next float64."""
+from smile_sklearn.properties.relation import UNIT_ROUNDOFF
 
 SMALLEST = np.nextafter(0.0, 1.0)
 """Smallest positive float64; bounds what one underflowing product loses."""
