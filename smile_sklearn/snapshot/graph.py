@@ -25,18 +25,22 @@ class Input:
         return ()
 
 
-@dataclass(frozen=True, eq=False)
-class Affine:
-    """``weight @ x + bias``; weight (out, in), bias (out,)."""
-
-    weight: Any
-    bias: Any
-    source: int
+class _OneSource:
+    """A node that reads one other node, ``source``."""
 
     @property
     def sources(self):
         """Indices of the nodes this node reads."""
         return (self.source,)
+
+
+@dataclass(frozen=True, eq=False)
+class Affine(_OneSource):
+    """``weight @ x + bias``; weight (out, in), bias (out,)."""
+
+    weight: Any
+    bias: Any
+    source: int
 
     @property
     def size(self):
@@ -45,17 +49,12 @@ class Affine:
 
 
 @dataclass(frozen=True, eq=False)
-class Clamp:
+class Clamp(_OneSource):
     """``min(max(x, lower), upper)``, one pair of bounds a unit (infinities allowed)."""
 
     lower: Any
     upper: Any
     source: int
-
-    @property
-    def sources(self):
-        """Indices of the nodes this node reads."""
-        return (self.source,)
 
     @property
     def size(self):
@@ -64,17 +63,12 @@ class Clamp:
 
 
 @dataclass(frozen=True, eq=False)
-class GroupSort:
+class GroupSort(_OneSource):
     """Sorts each block of ``group`` consecutive units in ascending order."""
 
     group: int
     size: int
     source: int
-
-    @property
-    def sources(self):
-        """Indices of the nodes this node reads."""
-        return (self.source,)
 
 
 @dataclass(frozen=True, eq=False)
