@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from support.networks import deployed, random_snapshot, relate, related_pairs
 
 from smile_sklearn.certificates import Status
+from smile_sklearn.exceptions import CertificationWarning, SolverError
 from smile_sklearn.properties.domain import InputDomain
+from smile_sklearn.verification.chain import Chain
 from smile_sklearn.verification.difference import DifferenceBounds
 from smile_sklearn.verification.generator import generate
 from smile_sklearn.verification.mip import MIP
@@ -66,3 +68,22 @@ def test_generator_and_verifier_read_the_same_bound(coupling):
     assert result.optimal
     assert result.bound == pytest.approx(certificate.bound, abs=1e-6)
     assert result.value <= certificate.variation
+
+
+class _Fails:
+    name = "fails"
+
+    def verify(self, *_, **__):
+        raise SolverError("no licence today")
+
+
+def test_a_solver_that_fails_takes_nothing_from_an_earlier_proof():
+    domain, relation = mixed_relation(1e-9)
+    snapshot = random_snapshot(0, 4, (4,), 3, domain=domain)
+    with pytest.warns(CertificationWarning, match="no licence today"):
+        certificate = Chain([DifferenceBounds(), _Fails()]).verify(snapshot, relation)
+    assert certificate.status is Status.BOUNDED
+    assert certificate.verifier == "difference bounds"
+    for verifiers in ([_Fails()], [_Fails(), DifferenceBounds()]):
+        with pytest.raises(SolverError, match="no licence today"):
+            Chain(verifiers).verify(snapshot, relation)

@@ -174,4 +174,6 @@ def _better(old, new):
         return new
     best = old if old.value > new.value else new
     tight = old if old.bound < new.bound else new
-    return replace(new, value=best.value, pair=best.pair, bound=tight.bound, dual_bound=tight.dual_bound)
+    joined = replace(new, value=best.value, pair=best.pair, bound=tight.bound, dual_bound=tight.dual_bound)
+    # A pair of one search above the bound of the other: the solver erred once, nothing is proven.
+    return replace(joined, bound=np.inf, dual_bound=np.inf) if joined.value > joined.bound else joined
