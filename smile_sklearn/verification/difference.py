@@ -62,7 +62,8 @@ class DifferenceBounds(Verifier):
             bounds=BoundPair(lower, upper),
             rigor="exact" if exact else "rounded",
             couplings=couplings,
-            slack=float(analysis.slack.max()),
+            # That of the bound: an exact one is 0 and rounding has no part in it.
+            slack=0.0 if exact else float(analysis.slack.max()),
             data={
                 "kind": "difference",
                 "couplings": {
