@@ -65,8 +65,9 @@ class MonotoneAuxiliary(HiddenAuxiliary):
     """Two hidden layers, a third of each relu, -relu(-x) and clamp(-1, 1).
 
     Sums of relus with nonnegative weights are convex only; with the mirrored relu and the clamp
-    two such layers approximate any monotone function: on y = x + 4 sin(.8 x) an R2 of .964, the
-    limit that isotonic regression sets, against .897 with one layer.
+    two such layers come close to what any monotone function can do: on 1000 points of
+    y = x + 4 sin(.8 x), at one learning rate (2e-2), a training R2 of .964, isotonic regression's
+    own, against .929 with one layer (one seed).
     """
 
     def __init__(self, architecture, hidden=32, middle=24):
