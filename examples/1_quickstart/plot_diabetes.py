@@ -54,7 +54,8 @@ for name, model in models.items():
 
 # %%
 # These are 111 test rows: differences of a few hundredths between two R2 are chance. On data this small
-# the constraints cost nothing that could be measured here, and a linear model is about as good.
+# the constraints cost nothing that could be measured here, and a linear model is about as good. The
+# defaults of the estimator were chosen with this data set in view, so its R2 is an illustration.
 
 # %%
 # The certificate
