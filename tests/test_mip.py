@@ -16,9 +16,10 @@ from support.networks import (
     related_pairs,
     unit_box,
 )
+from support.solvers import EVERY_SOLVER, needs_gurobi
 
 from smile_sklearn.certificates import Status
-from smile_sklearn.exceptions import SolverError, UnsupportedError
+from smile_sklearn.exceptions import UnsupportedError
 from smile_sklearn.properties.domain import InputDomain
 from smile_sklearn.snapshot import NetworkSnapshot
 from smile_sklearn.snapshot.graph import GraphBuilder
@@ -30,15 +31,6 @@ from smile_sklearn.verification.generator import generate
 from smile_sklearn.verification.mip import MIP
 from smile_sklearn.verification.replay import sample_pairs
 from smile_sklearn.verification.solvers import SolverDoor, SolverResult, Termination
-
-try:
-    SolverDoor("gurobi")
-    NO_GUROBI = ""
-except (ImportError, SolverError) as error:
-    NO_GUROBI = f"Gurobi is not usable here: {error}"
-
-needs_gurobi = pytest.mark.skipif(bool(NO_GUROBI), reason=NO_GUROBI or "Gurobi is there")
-EVERY_SOLVER = ["highs", pytest.param("gurobi", marks=needs_gurobi)]
 
 ALWAYS_CUTS = -1
 NEVER_CUTS = 10**9

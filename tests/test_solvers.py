@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from support.networks import random_snapshot, relate
+from support.solvers import EVERY_SOLVER, needs_gurobi
 
 from smile_sklearn.exceptions import CertificationWarning, SolverError
 from smile_sklearn.verification import solvers
@@ -16,17 +17,6 @@ from smile_sklearn.verification.formulations.pair import build_pair_model
 from smile_sklearn.verification.formulations.scaling import scale_model
 from smile_sklearn.verification.mip import MIP
 from smile_sklearn.verification.solvers import SolverDoor, Termination
-
-try:
-    import gurobipy  # noqa: F401
-
-    SolverDoor("gurobi")
-    NO_GUROBI = ""
-except (ImportError, SolverError) as error:
-    NO_GUROBI = f"Gurobi is not usable here: {error}"
-
-needs_gurobi = pytest.mark.skipif(bool(NO_GUROBI), reason=NO_GUROBI or "Gurobi is there")
-EVERY_SOLVER = ["highs", pytest.param("gurobi", marks=needs_gurobi)]
 
 
 def knapsack():
