@@ -14,6 +14,7 @@ FORMAT = "smile_sklearn.certificate/1"
 """Name and version of the JSON form; a reader refuses any other."""
 
 RIGOR = {
+    "replayed": "a related pair, replayed through predict, decides; no bound is claimed",
     "exact": "the verdict rests on sign arguments, true of the computed floats themselves",
     "rounded": "outward-rounded bounds with slack for the float64 forward pass",
     "solver": "trusts the solver's dual bound to the stated slack",
@@ -103,6 +104,10 @@ class Certificate:
         ``InputDomain.to_dict()``: where the statement holds, in raw units.
     slack : float
         What the bound includes for rounding and solver tolerances, output units.
+    attained : float
+        Largest violation of V, the bound on a pair that all verifiers share, that some related pair
+        was shown to have; -inf if none was. It claims nothing of safety: it says how far `bound`
+        could still fall with this coupling, and is never above it.
     counterexample : Counterexample or None
     proof : dict
         Data that the independent checker reads.
@@ -124,6 +129,7 @@ class Certificate:
     digest: str
     domain: dict
     slack: float = 0.0
+    attained: float = -math.inf
     counterexample: Counterexample | None = None
     proof: dict = field(default_factory=dict)
     versions: dict = field(default_factory=dict)
@@ -144,6 +150,10 @@ class Certificate:
         raise TypeError(
             "A Certificate is not a bool. Compare its status with Status.HOLDS, or ask `is not None`."
         )
+
+    def __iter__(self):
+        """Iterate over the parts, one a property: the certificate itself if it speaks of one."""
+        return iter(self.parts or (self,))
 
     def __getitem__(self, name):
         """Return the part of that name (the certificate itself for its own name)."""
@@ -241,6 +251,7 @@ def combine(certificates, name="all"):
         digest=certificates[0].digest,
         domain=certificates[0].domain,
         slack=max(part.slack for part in certificates),
+        attained=max(part.attained for part in certificates),
         counterexample=next((part.counterexample for part in certificates if part.counterexample), None),
         versions=certificates[0].versions,
         parts=certificates,
@@ -287,7 +298,7 @@ def describe_domain(domain):
     return text + "."
 
 
-_NUMERIC = ("bound", "variation", "seconds", "slack", "counterexample", "proof")
+_NUMERIC = ("bound", "variation", "seconds", "slack", "attained", "counterexample", "proof")
 """Fields that may hold numbers JSON has no token for."""
 
 _NOT_FINITE = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}

@@ -64,8 +64,8 @@ def test_violated_needs_a_counterexample():
     )
 
 
-def test_the_rigor_is_one_of_three():
-    assert list(RIGOR) == ["exact", "rounded", "solver"]
+def test_the_rigor_is_one_of_four_strongest_first():
+    assert list(RIGOR) == ["replayed", "exact", "rounded", "solver"]
     with pytest.raises(ValueError, match="rigor"):
         certificate(rigor="certain")
 

@@ -44,6 +44,8 @@ class Proof:
         Already replayed through ``predict``.
     detail : str
         Solver and version, for the certificate.
+    attained : float
+        Largest violation of V that a related pair was shown to have; see ``Certificate.attained``.
     """
 
     bounds: BoundPair
@@ -53,6 +55,7 @@ class Proof:
     data: dict = field(default_factory=dict)
     counterexample: object = None
     detail: str = ""
+    attained: float = -np.inf
 
 
 class Verifier(ABC):
@@ -199,6 +202,7 @@ def _certificate(verifier, snapshot, relation, proof, seconds):
         digest=snapshot.digest,
         domain=snapshot.domain.to_dict(),
         slack=float(proof.slack),
+        attained=float(min(proof.attained, bound)),
         counterexample=proof.counterexample,
         proof={**proof.data, "relation": _relation_data(relation)},
         versions=library_versions(),

@@ -11,6 +11,7 @@ from smile_sklearn.verification.formulations.pair import CUT_THRESHOLD, build_pa
 from smile_sklearn.verification.formulations.value import pair_envelope
 from smile_sklearn.verification.replay import counterexample_from_unit, repair_unit, sample_pairs
 from smile_sklearn.verification.rounding import add_upper
+from smile_sklearn.verification.sides import epsilon_of, share_of, sides
 from smile_sklearn.verification.solvers import SolverDoor, SolverResult, Termination
 
 
@@ -181,24 +182,6 @@ def _read_pair(pair_model, snapshot, relation, result):
     first, second = snapshot.domain.to_unit(np.stack(raw))
     envelope = pair_envelope(snapshot, pair_model.couplings, pair_model.row, first[None], second[None])
     return (first, second), float(envelope.value[0])
-
-
-def sides(relation):
-    """Signs of the sides to prove: one if swapping the pair turns each into the other."""
-    if relation.symmetric:
-        return (1,)
-    ends = {1: relation.epsilon_upper, -1: -relation.epsilon_lower}
-    return tuple(sign for sign, end in ends.items() if np.isfinite(end))
-
-
-def epsilon_of(relation, sign):
-    return relation.epsilon_upper if sign > 0 else -relation.epsilon_lower
-
-
-def share_of(context, problems, number):
-    """Seconds of one problem: an equal part of what is left."""
-    remaining = context.remaining()
-    return None if remaining is None else remaining / (len(problems) - number)
 
 
 def _bounds(relation, problems, answers):
