@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
+from smile_sklearn._strict_json import decoded, encoded, refuse_constant
+from smile_sklearn._wording import sentence
 from smile_sklearn.exceptions import CertificateError
-from smile_sklearn.properties.names import common_prefix, label
 
 FORMAT = "smile_sklearn.certificate/1"
 """Name and version of the JSON form; a reader refuses any other."""
@@ -164,15 +165,7 @@ class Certificate:
         raise KeyError(f"Got {name!r}, but this certificate speaks of {known}.")
 
     def __str__(self):
-        if self.parts:
-            return "\n".join(str(part) for part in self.parts)
-        return "\n    ".join(
-            [
-                _VERDICTS[self.status](self),
-                f"Where: {describe_domain(self.domain)}",
-                *_proven_by(self),
-            ]
-        )
+        return "\n".join(sentence(part, RIGOR[part.rigor]) for part in self)
 
     def check_digest(self, digest):
         """Raise CertificateError unless this certificate belongs to the network of that digest."""
@@ -199,7 +192,7 @@ class Certificate:
             If the text is no certificate of this format.
         """
         try:
-            data = json.loads(text, parse_constant=_no_constant)
+            data = json.loads(text, parse_constant=refuse_constant)
         except ValueError as error:
             raise CertificateError(f"The certificate is not valid JSON (truncated?): {error}.") from error
         if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
@@ -258,51 +251,8 @@ def combine(certificates, name="all"):
     )
 
 
-_VERDICTS = {
-    Status.HOLDS: lambda c: f"HOLDS: {c.statement}.",
-    Status.BOUNDED: lambda c: f"BOUNDED: that {c.statement} is violated by at most {c.bound:.6g}.",
-    Status.UNKNOWN: lambda c: f"UNKNOWN: nothing was proven of this: {c.statement}.",
-    Status.VIOLATED: lambda c: (
-        f"VIOLATED: it is not true that {c.statement}; a pair breaks it by {c.counterexample.violation:.6g}."
-    ),
-}
-
-
-_BACKBONE = {
-    True: "the backbone is trusted to give equal outputs for equal features",
-    False: "the backbone may compute anything",
-}
-
-
-def _proven_by(certificate):
-    return (
-        f"Shown by {certificate.verifier} in {certificate.seconds:.3g} s "
-        f"for network {certificate.digest[:12]}.",
-        f"Coupling {certificate.coupling}: {_BACKBONE['shared' in certificate.coupling]}.",
-        f"Rigor {certificate.rigor}: {RIGOR[certificate.rigor]}.",
-    )
-
-
-def describe_domain(domain):
-    """Sentence on where a certificate speaks: the box, and the integers and groups in it."""
-    names = domain["feature_names"]
-    n_features = len(domain["lower"])
-    text = f"all inputs of {n_features} feature{'s' * (n_features > 1)} in the certified box"
-    if domain["integer"]:
-        text += f", whole numbers in {', '.join(label(index, names) for index in domain['integer'])}"
-    for kind, rule in (("one_hot", "one category of"), ("one_hot_at_most_one", "at most one category of")):
-        for columns in domain[kind]:
-            labels = [label(index, names) for index in columns]
-            prefix = common_prefix(labels) if len(labels) > 1 else ""
-            text += f", {rule} {prefix or '/'.join(labels)}"
-    return text + "."
-
-
 _NUMERIC = ("bound", "variation", "seconds", "slack", "attained", "counterexample", "proof")
 """Fields that may hold numbers JSON has no token for."""
-
-_NOT_FINITE = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}
-"""Strings that stand for them."""
 
 
 def _plain(certificate):
@@ -310,12 +260,12 @@ def _plain(certificate):
     data["status"] = certificate.status.name
     data["counterexample"] = certificate.counterexample and certificate.counterexample.to_dict()
     data["parts"] = [_plain(part) for part in certificate.parts]
-    return {**data, **{name: _encoded(data[name]) for name in _NUMERIC}}
+    return {**data, **{name: encoded(data[name]) for name in _NUMERIC}}
 
 
 def _from_plain(data):
     try:
-        data = {**data, **{name: _decoded(data[name]) for name in _NUMERIC}}
+        data = {**data, **{name: decoded(data[name]) for name in _NUMERIC}}
         data["status"] = Status[data["status"]]
         data["counterexample"] = data["counterexample"] and Counterexample.from_dict(data["counterexample"])
         data["parts"] = tuple(_from_plain(part) for part in data["parts"])
@@ -324,29 +274,3 @@ def _from_plain(data):
         raise
     except (KeyError, TypeError, ValueError) as error:
         raise CertificateError(f"The certificate is incomplete or has unknown fields: {error}.") from error
-
-
-def _encoded(value):
-    """The value in strict JSON types: infinities and NaN as strings, numpy scalars as Python's."""
-    if isinstance(value, dict):
-        return {name: _encoded(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [_encoded(item) for item in value]
-    if isinstance(value, np.generic):
-        return _encoded(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value
-
-
-def _decoded(value):
-    """Inverse of :func:`_encoded`."""
-    if isinstance(value, dict):
-        return {name: _decoded(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_decoded(item) for item in value]
-    return _NOT_FINITE.get(value, value) if isinstance(value, str) else value
-
-
-def _no_constant(token):
-    raise ValueError(f"got the token {token}, which is not JSON")
