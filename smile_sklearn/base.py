@@ -1,4 +1,4 @@
-"""What both estimators share: fit as a table of contents, certify, predict_with_certificate."""
+"""What both estimators share: fit as a table of contents, and certify."""
 
 import time
 from typing import ClassVar
@@ -16,13 +16,12 @@ from smile_sklearn._validation import (
     Real,
     StrOptions,
     check_given_domain,
-    check_names,
     check_parameters,
 )
-from smile_sklearn.certificates import CertifiedPrediction, combine
-from smile_sklearn.exceptions import CertificateError, PropertyError
-from smile_sklearn.inference import certified_rows, proven_variation, robustness_radius
+from smile_sklearn.certificates import combine
+from smile_sklearn.exceptions import PropertyError
 from smile_sklearn.network import freeze_backbone
+from smile_sklearn.predictions import CertifiedPredictionMixin
 from smile_sklearn.properties import InputDomain, resolve_properties
 from smile_sklearn.reporting import backbone_utilisation, report_failure
 from smile_sklearn.training import make_method
@@ -49,7 +48,7 @@ FITTED = (
 """What fit creates; dropped when a fit starts, so that a failed one leaves no certificate."""
 
 
-class BaseSMiLE(BaseEstimator):
+class BaseSMiLE(CertifiedPredictionMixin, BaseEstimator):
     """Common part of `SMiLERegressor` and `SMiLEClassifier`; not for direct use."""
 
     _parameter_constraints: ClassVar[dict] = {
@@ -170,7 +169,8 @@ class BaseSMiLE(BaseEstimator):
             None: those it was trained for. Others may be asked for as well.
         time_limit : float, default=None
             Wall seconds for the whole call; None: the estimator's ``time_limit``.
-        verifier : {"auto", "difference", "mip"} or Verifier, default="auto"
+        verifier : str or Verifier, default="auto"
+            "auto" (the chain), "difference", "closed_form", "falsifier", "branch_and_bound" or "mip".
         n_jobs : int, default=None
             Properties verified side by side with joblib.
 
@@ -188,7 +188,7 @@ class BaseSMiLE(BaseEstimator):
                 )
             relations, couplings = self.relations_, self.couplings_
         else:
-            relations = self._resolve_properties(properties, self.snapshot_.domain)
+            relations = self._resolve(resolve_properties, properties, self.snapshot_.domain)
             # Lemma 2 needs equal bits from equal rows, also where a property relates equal rows only.
             couplings = ("auto" if self.backbone_.repeats_bits else "box",) * len(relations)
         limit = self.time_limit if time_limit is None else time_limit
@@ -201,52 +201,6 @@ class BaseSMiLE(BaseEstimator):
             for relation, coupling in zip(relations, couplings, strict=True)
         )
         return combine(certificates)
-
-    def predict_with_certificate(self, X, property=None, method="global"):
-        """Predict, and say for each row what no related input can change; no optimisation.
-
-        With v the proven variation, f of every input related to x lies in
-        ``[f(x) - v, f(x) + v]``. A classifier's row is certified if that interval (of every
-        margin of the predicted class) excludes 0 strictly: the class cannot be flipped.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        property : str, default=None
-            Name of one property of the set ("fair"). None: the largest proven variation of all that
-            bound both sides; one-sided ones (Monotonic) count only where there is no other.
-        method : {"global"}, default="global"
-
-        Returns
-        -------
-        CertifiedPrediction
-
-        Raises
-        ------
-        ValueError
-            If nothing finite was proven, or the certificate is not this network's.
-        """
-        check_is_fitted(self)
-        if method != "global":
-            raise ValueError(f"Got method={method!r}, expected 'global', the one rule of this version.")
-        if self.certificate_ is None:
-            raise CertificateError(
-                f"This {type(self).__name__} has no certificate: it was fitted without properties, or its "
-                "snapshot was renewed. Fit it with properties=..., for instance Fair('sex', 1.0)."
-            )
-        self.certificate_.check_digest(self.snapshot_.digest)
-        variation, relations = proven_variation(self.certificate_, self.relations_, property)
-        X = self._check_rows(X)
-        output = self._output(X)
-        trusted = certified_rows(X, self.snapshot_.domain, relations)
-        margin, lower, upper = self._intervals(output, variation)
-        robust = [relation.name for relation in relations if relation.name.startswith("globallyrobust")]
-        radius = np.full(len(X), np.nan)
-        if margin is not None and robust:
-            part = max(self.certificate_[name].variation for name in robust)
-            radius = np.where(trusted, robustness_radius(margin, part), np.nan)
-        certified = trusted if margin is None else trusted & (margin > variation)
-        return CertifiedPrediction(self._decide(output), certified, radius, lower, upper)
 
     def refit_snapshot(self):
         """Write the torch network out again after you edited ``network_``; drops ``certificate_``.
@@ -292,14 +246,11 @@ class BaseSMiLE(BaseEstimator):
             return self.domain
         return InputDomain.from_data(table if hasattr(table, "dtypes") else X, feature_names=names)
 
-    def _resolve_properties(self, properties, domain):
-        names = getattr(self, "feature_names_in_", None)
-        names = None if names is None else tuple(names)
-        return resolve_properties(properties, domain, names, self._n_outputs)
-
     def _prepare(self, method, X, y, weights, domain):
         """Everything a phase needs: the untrained network, the data in unit coordinates, the goals."""
-        relations = () if self.properties is None else self._resolve_properties(self.properties, domain)
+        relations = ()
+        if self.properties is not None:
+            relations = self._resolve(resolve_properties, self.properties, domain)
         couplings = choose_couplings(self.properties, self.coupling, method)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         task = Task(self._n_outputs, *self._output_map, keeps_mean=self._numeric_target, loss=self._loss())
@@ -346,17 +297,6 @@ class BaseSMiLE(BaseEstimator):
         self.violation_bound_ = certificate.bound
         found = [part.counterexample for part in (certificate, *certificate.parts) if part.counterexample]
         self.counterexamples_ = [*self.counterexamples_, *found]
-
-    def _check_rows(self, X):
-        if not hasattr(self, "feature_names_in_"):
-            check_names(self.snapshot_.domain, getattr(X, "columns", None))
-        return validate_data(self, X, dtype=np.float64, reset=False)
-
-    def _output(self, X):
-        """Return f at raw rows, (n, n_outputs): what every certificate speaks of."""
-        inputs = self.snapshot_.domain.to_unit(X)  # the domain that the digest covers
-        embedding = self.backbone_(inputs[:, list(self.snapshot_.reads)])
-        return self.snapshot_.forward(inputs, embedding)
 
 
 def _prove(prove, snapshot, relation, coupling, deadline, predict):

@@ -7,6 +7,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from smile_sklearn.base import BaseSMiLE
+from smile_sklearn.inference import chained_radius, hull, reserve
 from smile_sklearn.training.losses import cross_entropy, logistic_loss
 
 
@@ -54,9 +55,10 @@ class SMiLEClassifier(ClassifierMixin, BaseSMiLE):
         Largest step size of the optimiser (AdamW; Adam for ``method="paper"``).
     batch_size : int or "auto", default="auto"
         Rows a step. ``"auto"``: a fiftieth of the rows, within [32, 1024].
-    verifier : {"auto", "difference", "mip"} or Verifier, default="auto"
-        What proves the properties after training. ``"auto"``: difference bounds, and the MIP where they
-        do not suffice.
+    verifier : str or Verifier, default="auto"
+        What proves the properties after training: ``"difference"``, ``"closed_form"``, ``"falsifier"``
+        (refutes only), ``"branch_and_bound"``, ``"mip"``, or ``"auto"``: these in turn, the cheapest first,
+        until one decides.
     solver : {"highs", "gurobi"}, default="highs"
         For the MIP.
     time_limit : float, default=60.0
@@ -226,14 +228,8 @@ class SMiLEClassifier(ClassifierMixin, BaseSMiLE):
         codes = (output[:, 0] > 0).astype(int) if self._n_outputs == 1 else output.argmax(axis=1)
         return self.classes_[codes]
 
-    def _intervals(self, output, variation):
-        """Smallest margin of the predicted class, and the interval of f or of every margin."""
-        if self._n_outputs == 1:
-            value = output[:, 0]
-            ends = np.nextafter(value - variation, -np.inf), np.nextafter(value + variation, np.inf)
-            return np.abs(value), *ends
-        best = output.argmax(axis=1)
-        margins = output[np.arange(len(output)), best][:, None] - output
-        margins[np.arange(len(output)), best] = np.nan
-        ends = np.nextafter(margins - variation, -np.inf), np.nextafter(margins + variation, np.inf)
-        return np.nanmin(margins, axis=1), *ends
+    @staticmethod
+    def _judge(values, claims, enclosures, trusted):
+        """Rows whose class no related input changes, and their radius."""
+        certified = trusted & (reserve(values, hull(enclosures)) > 0)
+        return certified, np.where(trusted, chained_radius(values, claims, enclosures), np.nan)

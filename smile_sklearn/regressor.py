@@ -52,9 +52,10 @@ class SMiLERegressor(RegressorMixin, BaseSMiLE):
         Largest step size of the optimiser (AdamW; Adam for ``method="paper"``).
     batch_size : int or "auto", default="auto"
         Rows a step. ``"auto"``: a fiftieth of the rows, within [32, 1024].
-    verifier : {"auto", "difference", "mip"} or Verifier, default="auto"
-        What proves the properties after training. ``"auto"``: difference bounds, and the MIP where they
-        do not suffice.
+    verifier : str or Verifier, default="auto"
+        What proves the properties after training: ``"difference"``, ``"closed_form"``, ``"falsifier"``
+        (refutes only), ``"branch_and_bound"``, ``"mip"``, or ``"auto"``: these in turn, the cheapest first,
+        until one decides.
     solver : {"highs", "gurobi"}, default="highs"
         For the MIP.
     time_limit : float, default=60.0
@@ -182,6 +183,6 @@ class SMiLERegressor(RegressorMixin, BaseSMiLE):
         return output[:, 0]
 
     @staticmethod
-    def _intervals(output, variation):
-        value = output[:, 0]
-        return None, np.nextafter(value - variation, -np.inf), np.nextafter(value + variation, np.inf)
+    def _judge(values, claims, enclosures, trusted):
+        """Rows whose interval is proven; there is no class that could change."""
+        return trusted, np.full(len(values), np.nan)

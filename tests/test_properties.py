@@ -11,6 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
+from support.networks import random_snapshot
 
 from smile_sklearn.exceptions import CertificationWarning, PropertyError
 from smile_sklearn.properties import (
@@ -23,6 +24,9 @@ from smile_sklearn.properties import (
     margin_to_probability,
     probability_to_margin,
 )
+from smile_sklearn.properties.property_set import resolve_premises
+from smile_sklearn.properties.relation import Premise
+from smile_sklearn.verification.difference import DifferenceBounds
 
 NAMES = ("age", "debt", "cat__race_a", "cat__race_b", "cat__race_c", "sex")
 
@@ -547,3 +551,51 @@ class TestMargins:
             probability_to_margin(wrong)
         with pytest.raises(PropertyError, match=">= 0"):
             margin_to_probability(-abs(wrong))
+
+
+class TestPremises:
+    def test_a_property_without_epsilon_has_a_premise_and_no_relation(self, domain):
+        near = GloballyRobust({"age": 2}, None)
+        premise, relation = near.premise(domain), GloballyRobust({"age": 2}, 1).resolve(domain)
+        assert type(premise) is Premise
+        assert premise.statement == "two inputs that differ only in age (by at most 2)"
+        np.testing.assert_array_equal(premise.delta_upper, relation.delta_upper)
+        np.testing.assert_array_equal(premise.equal, relation.equal)
+        assert premise.reversible
+        assert premise.covers_all_inputs
+        with pytest.raises(PropertyError, match="no claim about all inputs"):
+            near.resolve(domain)
+
+    def test_of_any_other_property_it_is_the_relation(self, domain):
+        for property_ in (Fair("sex", 1), Monotonic({"age": 1}), Relational(-1, 2, -1, 1)):
+            assert property_.premise(domain) == property_.resolve(domain)
+        assert not Monotonic({"age": 1}).premise(domain).reversible
+
+    def test_no_verifier_takes_it(self, domain):
+        """There is nothing to prove of it, so nothing can come out as HOLDS."""
+        premise = GloballyRobust({"age": 2}, None).premise(domain)
+        assert not hasattr(premise, "epsilon_upper")
+        snapshot = random_snapshot(0, domain.n_features, domain=domain)
+        with pytest.raises((AttributeError, TypeError)):
+            DifferenceBounds().verify(snapshot, premise)
+
+    def test_it_is_not_a_relation_over_the_same_pairs(self, domain):
+        premise, relation = (GloballyRobust({"age": 2}, epsilon).premise(domain) for epsilon in (None, 1.0))
+        assert premise != relation
+        assert relation != premise
+        assert premise == GloballyRobust({"age": 2}, None).premise(domain)
+        assert pickle.loads(pickle.dumps(premise)) == premise
+        assert not pickle.loads(pickle.dumps(premise)).delta_lower.flags.writeable
+
+    def test_of_a_set_they_are_named(self, domain):
+        both = GloballyRobust({"age": 2}, None) & GloballyRobust({"age": 1}, 3) & Fair("sex", 1)
+        names = [premise.name for premise in resolve_premises(both, domain)]
+        assert names == ["globallyrobust-1", "globallyrobust-2", "fair"]
+        (alone,) = resolve_premises(GloballyRobust({"age": 2}, None), domain)
+        assert alone.name == "globallyrobust"
+        with pytest.raises(TypeError, match="expected a property"):
+            resolve_premises(0.1, domain)
+
+    def test_one_column_of_a_group_cannot_be_named(self, domain):
+        with pytest.raises(PropertyError, match="Name the group"):
+            GloballyRobust({"cat__race_a": 1}, None).premise(domain)

@@ -16,8 +16,8 @@ from .domain import InputDomain, OneHotGroup
 from .fair import Fair
 from .margins import margin_to_probability, probability_to_margin
 from .monotonic import Monotonic
-from .property_set import PropertySet, resolve_properties
-from .relation import Relation
+from .property_set import PropertySet, resolve_premises, resolve_properties
+from .relation import Premise, Relation
 from .relational import Relational
 from .robust import GloballyRobust
 
@@ -27,11 +27,13 @@ __all__ = [
     "InputDomain",
     "Monotonic",
     "OneHotGroup",
+    "Premise",
     "Property",
     "PropertySet",
     "Relation",
     "Relational",
     "margin_to_probability",
     "probability_to_margin",
+    "resolve_premises",
     "resolve_properties",
 ]

@@ -55,32 +55,61 @@ class Property(BaseEstimator, metaclass=ABCMeta):
             (a UserWarning) if only equal inputs are related, so that the property says nothing.
         """
         relation = self._relation(Features(domain, feature_names), n_outputs)
-        if relation.trivial:
-            warnings.warn(
-                f"{type(self).__name__} relates equal inputs only, so it says nothing about the model. "
-                "Give at least one feature room to differ, and look for constant features in the domain.",
-                CertificationWarning,
-                stacklevel=2,
-            )
+        self._warn_if_trivial(relation)
         return relation
+
+    def premise(self, domain, feature_names=None, n_outputs=1):
+        """State which inputs the property relates, whatever it claims of them.
+
+        The local rule of ``predict_with_certificate`` needs no more, so a property without a claim
+        (``GloballyRobust(delta, None)``) has a premise, and none that a verifier takes.
+
+        Parameters
+        ----------
+        domain, feature_names, n_outputs
+            As in `resolve`.
+
+        Returns
+        -------
+        Premise
+        """
+        premise = self._premise(Features(domain, feature_names), n_outputs)
+        self._warn_if_trivial(premise)
+        return premise
 
     @abstractmethod
     def _relation(self, features, n_outputs):
         """Return the `Relation` over `features` (a `Features`)."""
 
+    def _premise(self, features, n_outputs):
+        return self._relation(features, n_outputs)
+
+    def _warn_if_trivial(self, premise):
+        if premise.trivial:
+            warnings.warn(
+                f"{type(self).__name__} relates equal inputs only, so it says nothing about the model. "
+                "Give at least one feature room to differ, and look for constant features in the domain.",
+                CertificationWarning,
+                stacklevel=3,
+            )
+
     def _state(self, features, statement, delta, epsilon):
         """Build a `Relation` from (lower, upper) pairs of deltas and epsilons."""
         relation = Relation(self.short_name, statement, features.domain, *delta, *epsilon)
+        self._check_moves(relation, features, delta)
+        return relation
+
+    @staticmethod
+    def _check_moves(premise, features, delta):
         # A column of an exactly-one group never moves alone: with Fair("sex_male") no pair of
         # different sex would be related, and a proof would be about something else.
         asked = (np.asarray(delta[0]) != 0) | (np.asarray(delta[1]) != 0)
-        stuck = np.flatnonzero(asked & features.domain.in_group & relation.equal)
+        stuck = np.flatnonzero(asked & features.domain.in_group & premise.equal)
         if stuck.size:
             raise PropertyError(
                 f"Got one-hot column {features.label(stuck[0])!r} to differ while the rest of its group is "
                 "held equal, which no pair of inputs does. Name the group, or columns of two categories."
             )
-        return relation
 
     def __and__(self, other):
         from .property_set import combine  # a set is made of properties, so it imports this module

@@ -49,6 +49,13 @@ class PropertySet(BaseEstimator):
             replace(member.resolve(domain, feature_names, n_outputs), name=name) for name, member in self
         )
 
+    def premise(self, domain, feature_names=None, n_outputs=1):
+        """State which inputs every property relates: a tuple of `Premise`, called by their names here."""
+        self._check_members()
+        return tuple(
+            replace(member.premise(domain, feature_names, n_outputs), name=name) for name, member in self
+        )
+
     def get_params(self, deep=True):
         """Parameters; with `deep` also every property by its name, and its own as ``fair__epsilon``."""
         params = {"properties": self.properties}
@@ -131,6 +138,25 @@ def resolve_properties(properties, domain, feature_names=None, n_outputs=1):
         return properties.resolve(domain, feature_names, n_outputs)
     if isinstance(properties, Property):
         return (properties.resolve(domain, feature_names, n_outputs),)
+    raise TypeError(_not_a_property(properties))
+
+
+def resolve_premises(properties, domain, feature_names=None, n_outputs=1):
+    """State which inputs one property or a set relates, whatever it claims of them.
+
+    Parameters
+    ----------
+    properties, domain, feature_names, n_outputs
+        As in `resolve_properties`.
+
+    Returns
+    -------
+    tuple of Premise
+    """
+    if isinstance(properties, PropertySet):
+        return properties.premise(domain, feature_names, n_outputs)
+    if isinstance(properties, Property):
+        return (properties.premise(domain, feature_names, n_outputs),)
     raise TypeError(_not_a_property(properties))
 
 

@@ -1,4 +1,4 @@
-"""What a property says once the features are known: two boxes of differences over a domain."""
+"""What a property says once the features are known: which pairs it relates, and what it claims of them."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,14 +15,14 @@ UNIT_ROUNDOFF = np.finfo(np.float64).eps / 2
 
 
 @dataclass(frozen=True, eq=False)
-class Relation:
-    r"""A relational property of arity 2 over a domain X, in raw units.
+class Premise:
+    r"""Which pairs of inputs of a domain X are related, in raw units: the premise Q of a property.
 
     .. math:: x', x'' \in X, \quad \delta_l \le x' - x'' \le \delta_u
-              \quad\Rightarrow\quad \epsilon_l \le f(x') - f(x'') \le \epsilon_u
 
-    The premise is called Q, the conclusion R. The deltas are cut by the domain to what a pair in X
-    can reach, so the same pairs of X are related before and after; a cut end is rounded outward.
+    It claims nothing, so there is nothing to prove of it: verifiers take a `Relation`. The deltas are
+    cut by the domain to what a pair in X can reach, so the same pairs of X are related before and
+    after; a cut end is rounded outward.
 
     Parameters
     ----------
@@ -33,8 +33,6 @@ class Relation:
     domain : InputDomain
     delta_lower, delta_upper : array-like of shape (n_features,)
         May be infinite. Stored: finite, whole for integers, in {-1, 0, 1} for group columns.
-    epsilon_lower, epsilon_upper : float
-        In output units; one of them may be infinite.
 
     Attributes
     ----------
@@ -44,7 +42,7 @@ class Relation:
     Raises
     ------
     PropertyError
-        (a ValueError) if no pair of the domain is related, or x' = x'' is and R excludes 0.
+        (a ValueError) if no pair of the domain is related.
     """
 
     name: str
@@ -52,8 +50,6 @@ class Relation:
     domain: InputDomain
     delta_lower: np.ndarray
     delta_upper: np.ndarray
-    epsilon_lower: float
-    epsilon_upper: float
 
     def __post_init__(self):
         lower, upper = self._delta_array("delta_lower"), self._delta_array("delta_upper")
@@ -74,10 +70,8 @@ class Relation:
         lower.setflags(write=False)
         upper.setflags(write=False)
         fields = {"delta_lower": lower, "delta_upper": upper, "group_pairs": tuple(pairs)}
-        fields.update(epsilon_lower=float(self.epsilon_lower), epsilon_upper=float(self.epsilon_upper))
         for name, value in fields.items():
             object.__setattr__(self, name, value)
-        self._check_epsilon()
 
     @cached_property
     def equal(self):
@@ -92,11 +86,9 @@ class Relation:
         return bool(self.equal.all())
 
     @property
-    def symmetric(self):
-        """Whether swapping x' and x'' changes nothing, so that one side of R suffices."""
-        return (
-            bool((self.delta_lower == -self.delta_upper).all()) and self.epsilon_lower == -self.epsilon_upper
-        )
+    def reversible(self):
+        """Whether swapping x' and x'' relates the same pairs."""
+        return bool((self.delta_lower == -self.delta_upper).all())
 
     @property
     def covers_all_inputs(self):
@@ -160,26 +152,18 @@ class Relation:
         )
 
     def __eq__(self, other):
-        return self._content() == other._content() if isinstance(other, Relation) else NotImplemented
+        return self._content() == other._content() if type(other) is type(self) else NotImplemented
 
     def __hash__(self):
         return hash(self._content())
 
     def __reduce__(self):
         # Through the constructor, so that the arrays of a copy are read-only as well.
-        deltas = (self.delta_lower, self.delta_upper)
-        return Relation, (
-            self.name,
-            self.statement,
-            self.domain,
-            *deltas,
-            self.epsilon_lower,
-            self.epsilon_upper,
-        )
+        return type(self), tuple(getattr(self, name) for name in self.__dataclass_fields__)
 
     def _content(self):
-        deltas = (self.delta_lower.tobytes(), self.delta_upper.tobytes())
-        return (self.name, self.statement, self.domain, *deltas, self.epsilon_lower, self.epsilon_upper)
+        values = (getattr(self, name) for name in self.__dataclass_fields__)
+        return tuple(value.tobytes() if isinstance(value, np.ndarray) else value for value in values)
 
     def _delta_array(self, end):
         delta = np.array(getattr(self, end), dtype=np.float64)
@@ -206,6 +190,49 @@ class Relation:
                 "and note that integer and one-hot features differ by whole numbers."
             )
 
+    def _labels(self, mask):
+        return listed(repr(label(column, self.domain.feature_names)) for column in np.flatnonzero(mask))
+
+
+@dataclass(frozen=True, eq=False)
+class Relation(Premise):
+    r"""A relational property of arity 2: a `Premise` Q and what it implies, the conclusion R.
+
+    .. math:: x', x'' \in X, \quad \delta_l \le x' - x'' \le \delta_u
+              \quad\Rightarrow\quad \epsilon_l \le f(x') - f(x'') \le \epsilon_u
+
+    Parameters
+    ----------
+    name, statement, domain, delta_lower, delta_upper
+        See `Premise`.
+    epsilon_lower, epsilon_upper : float
+        In output units; one of them may be infinite.
+
+    Raises
+    ------
+    PropertyError
+        (a ValueError) if no pair of the domain is related, or x' = x'' is and R excludes 0.
+    """
+
+    epsilon_lower: float
+    epsilon_upper: float
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("epsilon_lower", "epsilon_upper"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+        self._check_epsilon()
+
+    @property
+    def symmetric(self):
+        """Whether swapping x' and x'' changes nothing, so that one side of R suffices."""
+        return self.reversible and self.epsilon_lower == -self.epsilon_upper
+
+    @property
+    def two_sided(self):
+        """Whether R bounds both what f may gain and what it may lose."""
+        return bool(np.isfinite(self.epsilon_lower) and np.isfinite(self.epsilon_upper))
+
     def _check_epsilon(self):
         lower, upper = self.epsilon_lower, self.epsilon_upper
         if not lower <= upper or (np.isinf(lower) and np.isinf(upper)):
@@ -217,9 +244,6 @@ class Relation:
                 f"Got output bounds [{lower}, {upper}] without 0, but equal inputs are related and their "
                 "outputs differ by 0, so no model can meet this. Include 0, or exclude equal inputs."
             )
-
-    def _labels(self, mask):
-        return listed(repr(label(column, self.domain.feature_names)) for column in np.flatnonzero(mask))
 
 
 def _floats(array):

@@ -4,6 +4,7 @@ from ..exceptions import PropertyError
 from .base import Property, outputs_text
 from .deltas import related_inputs_text, symmetric_delta
 from .features import check_number, number_text
+from .relation import Premise
 
 
 class GloballyRobust(Property):
@@ -19,7 +20,8 @@ class GloballyRobust(Property):
         does not list are held equal. A one-hot group takes 0, or 1 = any category.
     epsilon : float or None
         In output units: those of y, or of the logit (of every margin for several classes).
-        None (robust around each row only, no global claim) is not supported in this version.
+        None: no claim about all inputs, so nothing that ``fit`` or ``certify`` could prove. It then says
+        which inputs are near a row, for ``predict_with_certificate(X, property, method="local")``.
 
     Examples
     --------
@@ -39,8 +41,10 @@ class GloballyRobust(Property):
     def _relation(self, features, n_outputs):
         if self.epsilon is None:
             raise PropertyError(
-                "Got epsilon=None, expected a number >= 0. Without epsilon there is no global claim to "
-                "prove; that needs the local rule, which is not in this version."
+                "Got epsilon=None, expected a number >= 0. Without epsilon there is no claim about all "
+                "inputs to train for or to certify (local training is not in this version). The local rule "
+                "asks about given rows: predict_with_certificate(X, property=GloballyRobust(delta, None), "
+                "method='local')."
             )
         epsilon = check_number(self.epsilon, "epsilon")
         delta = symmetric_delta(self.delta, features)
@@ -49,3 +53,12 @@ class GloballyRobust(Property):
             f"{outputs_text(n_outputs)} differ by at most {number_text(epsilon)}"
         )
         return self._state(features, statement, (-delta, delta), (-epsilon, epsilon))
+
+    def _premise(self, features, n_outputs):
+        if self.epsilon is not None:
+            return self._relation(features, n_outputs)
+        delta = symmetric_delta(self.delta, features)
+        statement = f"two inputs {related_inputs_text(delta, features)}"
+        premise = Premise(self.short_name, statement, features.domain, -delta, delta)
+        self._check_moves(premise, features, (-delta, delta))
+        return premise

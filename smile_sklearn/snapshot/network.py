@@ -101,14 +101,18 @@ class NetworkSnapshot:
         return lower, upper
 
     def forward(self, inputs, embedding):
-        """Return the output (n, n_outputs) of rows in unit coordinates.
+        """Return the output (n, n_outputs) of rows in unit coordinates."""
+        return self.head(self.clip(*self.bounds(inputs), embedding))
+
+    @staticmethod
+    def clip(lower, upper, embedding):
+        """Return ``max(lo, min(hi, z))``, elementwise.
 
         A NaN in the embedding becomes ``lo``: the box then contains the result whatever the
         backbone did (``np.fmin`` would give ``hi``, also inside, but lo is what we state).
         """
-        lower, upper = self.bounds(inputs)
         clipped = np.maximum(lower, np.minimum(upper, embedding))
-        return self.head(np.where(np.isnan(embedding), lower, clipped))
+        return np.where(np.isnan(embedding), lower, clipped)
 
     def head(self, latent):
         """Return ``W latent + b`` in the fixed order of summation, (n, n_outputs)."""

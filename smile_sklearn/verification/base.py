@@ -11,6 +11,7 @@ import numpy as np
 
 from smile_sklearn.certificates import Certificate, Status
 from smile_sklearn.exceptions import DomainError, UnsupportedError
+from smile_sklearn.properties.relation import Relation
 from smile_sklearn.verification.rounding import add_upper
 
 COUPLINGS = ("box", "shared")
@@ -108,6 +109,9 @@ class Verifier(ABC):
 
     def check(self, snapshot, relation, coupling="auto"):
         """Return the couplings to use, or raise UnsupportedError saying what does not fit."""
+        if not isinstance(relation, Relation):
+            # Of pairs alone nothing is claimed, and nothing must not be found to hold.
+            raise TypeError(f"Got {type(relation).__name__}, expected a Relation: a claim about pairs.")
         alien = {type(node).__name__ for node in snapshot.graph.nodes if type(node) not in self.node_types}
         if alien:
             raise UnsupportedError(
