@@ -23,6 +23,7 @@ def read_long_description():
 PLOT = ["matplotlib>=3.8"]
 DATA = ["pandas>=2.0"]
 GUROBI = ["gurobipy>=11"]
+CHECK = ["python-flint>=0.6"]
 
 setup(
     name="smile-sklearn",
@@ -52,10 +53,11 @@ setup(
     ],
     extras_require={
         "gurobi": GUROBI,
+        "check": CHECK,
         "plot": PLOT,
         "data": DATA,
         "docs": [*PLOT, *DATA, "sphinx", "sphinx-gallery", "numpydoc", "pydata-sphinx-theme"],
-        "tests": [*PLOT, *DATA, "pytest", "pytest-xdist", "hypothesis"],
+        "tests": [*PLOT, *DATA, *CHECK, "pytest", "pytest-xdist", "hypothesis"],
         "benchmarks": [*PLOT, *DATA],
     },
 )

@@ -115,6 +115,7 @@ def _check_property(journal, claim, network):
     if pairs is None:
         return
     _check_status(journal, claim)
+    _check_attained(journal, claim)
     check_proof = KINDS.get(claim.proof.get("kind"), check_nothing_claimed)
     try:
         check_proof(journal, claim, network, pairs)
@@ -137,6 +138,13 @@ def _check_status(journal, claim):
     )
 
 
+def _check_attained(journal, claim):
+    """What a pair attains is a remark; above the bound it would contradict the claim."""
+    if claim.attained > -math.inf:
+        text = f"a pair was said to attain {shown(claim.attained)}, the bound is {shown(claim.bound)}"
+        journal.note("attained", claim.attained <= claim.bound, text)
+
+
 def _check_violation(journal, claim, network, pairs):
     violation = journal.take(
         "counterexample",
@@ -156,6 +164,7 @@ def _check_set(journal, claim):
         "status": claim.status == min((part.status for part in parts), key=lambda name: Status[name]),
         "bound": claim.bound == max(part.bound for part in parts),
         "variation": claim.variation == max(part.variation for part in parts),
+        "attained": claim.attained == max(part.attained for part in parts),
         "rigor": claim.rigor == max((part.rigor for part in parts), key=rigors.index),
         "statement": claim.statement == " And ".join(part.statement for part in parts),
         "names": len(set(names)) == len(names),

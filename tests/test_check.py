@@ -484,6 +484,28 @@ class TestViolated:
         assert report.passed, str(report)
 
 
+def solved_interval(certificate):
+    """What difference bounds prove with both couplings: a true statement for a solver to make."""
+    lows, highs = zip(*certificate.proof["couplings"].values(), strict=True)
+    return max(lows), min(highs)
+
+
+def group_problems(allowed, bound, **more):
+    """One problem for each allowed pair of categories of group 0, both sides."""
+    return [
+        {
+            "side": side,
+            "margin": 0,
+            "bound": bound,
+            "solver": "highs 1.15",
+            "pair": {"group": 0, "first": int(a), "second": int(b)},
+            **more,
+        }
+        for side in ("upper", "lower")
+        for a, b in np.argwhere(allowed)
+    ]
+
+
 class TestSolver:
     """A solver's bound is trusted, and said to be."""
 
@@ -493,14 +515,20 @@ class TestSolver:
 
     @pytest.fixture
     def certificate(self, snapshot):
+        certificate = proved(snapshot, table_relation(epsilon=1e3))
+        low, high = solved_interval(certificate)
         problems = [
             {"side": side, "margin": 0, "bound": bound, "solver": "highs 1.15"}
-            for side, bound in (("upper", 0.25), ("lower", 0.125))
+            for side, bound in (("upper", high), ("lower", -low))
         ]
-        certificate = proved(snapshot, table_relation())
         proof = {"kind": "mip", "problems": problems, "relation": certificate.proof["relation"]}
         return replace(
-            certificate, bound=0.25 - 0.3, variation=0.25, status=Status.HOLDS, rigor="solver", proof=proof
+            certificate,
+            bound=float(np.nextafter(max(high, -low) - 1e3, np.inf)),
+            variation=max(high, -low),
+            status=Status.HOLDS,
+            rigor="solver",
+            proof=proof,
         )
 
     def test_says_what_it_trusts(self, certificate, snapshot):
@@ -517,17 +545,103 @@ class TestSolver:
             ({"variation": 0.1}, "variation"),
             ({"rigor": "rounded"}, "rigor"),
             ({"digest": "0" * 64}, "digest"),
+            ({"coupling": "any"}, "proof"),
             ({"relation__epsilon_upper": 0.1}, "bound"),
         ],
     )
     def test_edits(self, certificate, snapshot, changes, step):
         assert first_failure(edited(certificate, **changes), snapshot) == step
 
+    def test_a_pair_refutes_a_bound_that_is_false(self, certificate, snapshot):
+        document = json.loads(certificate.to_json())
+        for item in document["proof"]["problems"]:
+            item["bound"] = 0.25
+        document.update(bound=float(np.nextafter(0.25 - 1e3, np.inf)), variation=0.25)
+        report = check(json.dumps(document), snapshot)
+        assert [step.name for step in report.failures] == ["solver"], str(report)
+
+    @pytest.mark.parametrize("solver", ["highs 1.15", "difference bounds"])
+    def test_enumerated_pairs_must_all_be_there(self, certificate, snapshot, solver):
+        document = json.loads(certificate.to_json())
+        allowed = rebuild_pairs(document["proof"]["relation"], snapshot.domain).allowed[0]
+        assert allowed.sum() > 3
+        high = certificate.variation
+        problems = group_problems(allowed, high, solver=solver)
+        document.update(bound=float(np.nextafter(high - 1e3, np.inf)))
+        document["proof"]["problems"] = problems
+        assert check(json.dumps(document), snapshot).passed
+        for broken in (
+            problems[1:],  # an ordered pair is missing
+            [item for item in problems if item["pair"]["first"] != item["pair"]["second"]],  # others move
+            [{**problems[0], "pair": {"group": 0, "first": 0, "second": 7}}, *problems[1:]],
+            [{**problems[0], "pair": {"group": 5, "first": 0, "second": 0}}, *problems[1:]],
+            [{**problems[0], "pair": {"group": 0, "first": True, "second": 0}}, *problems[1:]],
+            [{**problems[0], "pair": [0, 0, 0]}, *problems[1:]],
+            [{**problems[0], "margin": 1}, *problems[1:]],
+        ):
+            document["proof"]["problems"] = broken
+            assert first_failure(json.dumps(document), snapshot) == "proof"
+
+    def test_equal_categories_may_be_missing_where_all_else_is_equal(self):
+        domain = InputDomain([0.0] * 4, [1.0] * 4, one_hot=[(0, 1, 2)])
+        snapshot = random_snapshot(2, domain=domain)
+        relation = Fair([0, 1, 2], 1e3).resolve(domain)
+        certificate = proved(snapshot, relation)
+        _, high = solved_interval(certificate)
+        problems = group_problems(~np.eye(3, dtype=bool), high)
+        document = json.loads(certificate.to_json())
+        document.update(bound=float(np.nextafter(high - 1e3, np.inf)), variation=high, rigor="solver")
+        document["proof"].update(kind="mip", problems=problems)
+        report = check(json.dumps(document), snapshot)
+        assert report.passed, str(report)
+
+    def test_bounds_without_a_solver_are_proved_again(self, certificate, snapshot):
+        document = json.loads(certificate.to_json())
+        for item in document["proof"]["problems"]:
+            item["solver"] = "difference bounds"
+        report = check(json.dumps(document), snapshot)
+        assert report.passed, str(report)
+        assert "difference bounds" not in report.trusted
+        document["proof"]["problems"][0]["bound"] = 0.25
+        assert first_failure(json.dumps(document), snapshot) == "proof"
+
     @pytest.mark.parametrize("problems", [lambda problems: problems[:1], lambda _: [], lambda _: None])
     def test_a_missing_side_proves_nothing(self, certificate, snapshot, problems):
         document = json.loads(certificate.to_json())
         document["proof"]["problems"] = problems(document["proof"]["problems"])
         assert first_failure(json.dumps(document), snapshot) in ("proof", "bound")
+
+
+class TestAttained:
+    """What a pair attains is a remark that may not contradict the bound."""
+
+    def test_is_read_and_compared(self):
+        snapshot = random_snapshot(3)
+        certificate = proved(snapshot, table_relation())
+        assert certificate.attained == -np.inf
+        for attained, passes in (
+            (-np.inf, True),
+            (certificate.bound, True),
+            (certificate.bound * 1.01, False),
+        ):
+            report = check(replace(certificate, attained=attained), snapshot)
+            assert [step.name for step in report.failures] == ([] if passes else ["attained"])
+        assert first_failure(edited(certificate, attained="inf"), snapshot) == "document"
+        assert first_failure(edited(certificate, attained=None), snapshot) == "document"
+
+    def test_a_certificate_that_only_replays_claims_no_bound(self):
+        snapshot = random_snapshot(3)
+        certificate = replace(
+            proved(snapshot, table_relation()),
+            bound=np.inf,
+            variation=np.inf,
+            status=Status.UNKNOWN,
+            rigor="replayed",
+        )
+        certificate.proof.update(kind="falsifier")
+        assert check(certificate, snapshot).passed
+        assert first_failure(edited(certificate, rigor="exact"), snapshot) == "rigor"
+        assert first_failure(edited(certificate, variation=1.0), snapshot) == "proof"
 
 
 class TestFiles:

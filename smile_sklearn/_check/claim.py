@@ -27,6 +27,7 @@ class Claim:
     bound: Fraction | float
     variation: Fraction | float
     slack: Fraction | float
+    attained: Fraction | float
     domain: dict
     proof: dict
     counterexample: dict | None
@@ -90,6 +91,7 @@ def _claim(data):
     return Claim(
         **{name: data[name] for name in (*_TEXT, "domain", "proof", "counterexample")},
         **{name: number(data[name], name) for name in _NUMBERS},
+        attained=-math.inf if data["attained"] == "-inf" else finite(data["attained"], "attained"),
         parts=tuple(_claim(part) for part in data["parts"]),
     )
 

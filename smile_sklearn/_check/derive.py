@@ -6,6 +6,7 @@ import numpy as np
 
 from smile_sklearn._check.exact import Exact, maximum, minimum, power_of_two, where, zeros
 from smile_sklearn._check.network import DomainInputs, Interval, PairInputs, interval_matmul
+from smile_sklearn._check.relaxation import clamp
 from smile_sklearn._check.report import CheckFailure
 from smile_sklearn.snapshot.graph import Affine, Clamp, GroupSort, Input, Sum
 
@@ -37,8 +38,13 @@ class Derivation:
 
     def interval(self, coupling):
         """Proven (lower, upper) of every margin together, Fractions, rounding slack included."""
+        low, high = self.margin_intervals(coupling)
+        return low.min().fraction(), high.max().fraction()
+
+    def margin_intervals(self, coupling):
+        """The same of each margin, an Interval (n_margins,)."""
         low, high = {"box": self._box, "shared": self._shared}[coupling]()
-        return (low - self.slack).min().fraction(), (high + self.slack).max().fraction()
+        return Interval(low - self.slack, high + self.slack)
 
     def largest_slack(self):
         """What the intervals include for rounding, a Fraction."""
@@ -106,7 +112,7 @@ def node_ranges(network, inputs):
                 low, high = interval_matmul(layer.weight, ranges[node.source], layer.absolute)
             interval = Interval(low + layer.bias, high + layer.bias)
         elif isinstance(node, Clamp):
-            interval = Interval(*(_clamp(end, network.limits[index]) for end in ranges[node.source]))
+            interval = Interval(*(clamp(end, network.limits[index]) for end in ranges[node.source]))
         elif isinstance(node, GroupSort):
             interval = Interval(*(end.sorted_blocks(node.group) for end in ranges[node.source]))
         elif isinstance(node, Sum):
@@ -131,7 +137,7 @@ def node_differences(network, ranges, moves):
             layer = network.layers[index]
             interval = interval_matmul(layer.weight, differences[node.source], layer.absolute)
         elif isinstance(node, Clamp):
-            interval = _clamp_difference(differences[node.source], ranges[node.source], network.limits[index])
+            interval = clamp_difference(differences[node.source], ranges[node.source], network.limits[index])
         elif isinstance(node, GroupSort):
             blocks = [end.blocks(node.group) for end in differences[node.source]]
             low, high = blocks[0].min(axis=1), blocks[1].max(axis=1)
@@ -211,12 +217,7 @@ def _no_overflow(size):
     return size
 
 
-def _clamp(values, limits):
-    raised = where(limits.has_lower, maximum(values, limits.lower), values)
-    return where(limits.has_upper, minimum(raised, limits.upper), raised)
-
-
-def _clamp_difference(difference, source, limits):
+def clamp_difference(difference, source, limits):
     """Nondecreasing and 1-Lipschitz: [min(0, D-), max(0, D+)]; unchanged or 0 where it is linear or flat."""
     above_lower = ~limits.has_lower | (limits.lower <= source.low)
     below_upper = ~limits.has_upper | (source.high <= limits.upper)

@@ -9,6 +9,8 @@ from fractions import Fraction
 
 import numpy as np
 
+from smile_sklearn._check.integers import matmul
+
 GRID = 200
 """Quotients are rounded up to multiples of 2^-GRID: far finer than any outward rounding in float64."""
 
@@ -64,6 +66,15 @@ class Exact:
         """Shape of the array."""
         return self.mantissa.shape
 
+    @property
+    def floats(self):
+        """Nearby float64 values, for choices that nothing rests on; what is too large becomes infinite."""
+        # Integers beyond float64 lose their last bits first; ldexp then goes to 0 or to inf as it must.
+        excess = max(0, max((abs(value).bit_length() for value in self.mantissa.flat), default=0) - 1000)
+        integers = self.mantissa >> excess if excess else self.mantissa
+        with np.errstate(over="ignore", under="ignore"):
+            return np.ldexp(integers.astype(np.float64), self.exponent + excess)
+
     def fraction(self):
         """The value of an array of one element, as a Fraction."""
         return Fraction(self.mantissa.item()) * Fraction(2) ** self.exponent
@@ -83,7 +94,7 @@ class Exact:
         return self + -other
 
     def __matmul__(self, other):
-        return Exact(self.mantissa @ other.mantissa, self.exponent + other.exponent)
+        return Exact(matmul(self.mantissa, other.mantissa), self.exponent + other.exponent)
 
     def __mul__(self, other):
         return Exact(self.mantissa * other.mantissa, self.exponent + other.exponent)
@@ -109,6 +120,10 @@ class Exact:
     def half(self):
         """Divide by 2."""
         return Exact(self.mantissa, self.exponent - 1)
+
+    def reshape(self, *shape):
+        """Same elements in another shape."""
+        return Exact(self.mantissa.reshape(*shape), self.exponent)
 
     def max(self, axis=None):
         """Largest element."""
@@ -152,9 +167,28 @@ def where(mask, first, second):
     return Exact(np.where(mask, first, second), exponent)
 
 
+def stack(parts, axis=0):
+    """Join arrays along an axis."""
+    exponent = min(part.exponent for part in parts)
+    return Exact(np.concatenate([_shifted(part, exponent) for part in parts], axis=axis), exponent)
+
+
+def replaced(values, rows, others):
+    """Copy with some rows replaced."""
+    exponent = min(values.exponent, others.exponent)
+    mantissa = _shifted(values, exponent).copy()
+    mantissa[rows] = _shifted(others, exponent)
+    return Exact(mantissa, exponent)
+
+
 def zeros(*shape):
     """Exact zeros."""
-    return Exact(_objects([0] * int(np.prod(shape))).reshape(shape))
+    return Exact(np.full(shape, 0, dtype=object))
+
+
+def identity(size):
+    """The unit matrix."""
+    return Exact(np.eye(size, dtype=int).astype(object))
 
 
 def power_of_two(exponent):
@@ -164,7 +198,11 @@ def power_of_two(exponent):
 
 def _aligned(first, second):
     exponent = min(first.exponent, second.exponent)
-    return (*((part.mantissa << (part.exponent - exponent)) for part in (first, second)), exponent)
+    return _shifted(first, exponent), _shifted(second, exponent), exponent
+
+
+def _shifted(part, exponent):
+    return part.mantissa if part.exponent == exponent else part.mantissa << (part.exponent - exponent)
 
 
 def _objects(values):

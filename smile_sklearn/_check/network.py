@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from smile_sklearn._check.exact import Exact, maximum, zeros
+from smile_sklearn._check.exact import Exact, maximum, stack, zeros
 from smile_sklearn._check.report import CheckFailure
 from smile_sklearn.snapshot.graph import Affine, Clamp
 
@@ -82,7 +82,7 @@ class DomainInputs:
         numeric = ~self.domain.in_group
         low, high = interval_matmul(weight[:, numeric], Interval(*(end[numeric] for end in self.box)))
         for group in self.domain.groups:
-            scores = _scores(weight, group)
+            scores = category_scores(weight, group)
             low, high = low + scores.min(axis=1), high + scores.max(axis=1)
         return Interval(low, high)
 
@@ -100,7 +100,7 @@ class PairInputs:
         numeric = ~domain.in_group
         low, high = interval_matmul(weight[:, numeric], Interval(*(end[numeric] for end in self.box)))
         for group, allowed in zip(domain.groups, self.pairs.allowed, strict=True):
-            scores, (a, b) = _scores(weight, group), np.nonzero(allowed)
+            scores, (a, b) = category_scores(weight, group), np.nonzero(allowed)
             steps = scores[:, a] - scores[:, b]
             low, high = low + steps.min(axis=1), high + steps.max(axis=1)
         return Interval(low, high)
@@ -126,12 +126,10 @@ def interval_matmul(weight, interval, absolute=None):
     return Interval((centre - spread).half(), (centre + spread).half())
 
 
-def _scores(weight, group):
-    """Contribution of each category, (k, n_categories); the zero row of an at-most-one group last."""
-    scores = weight[:, list(group.columns)].mantissa
-    if group.at_most_one:
-        scores = np.concatenate([scores, np.array([[0]] * len(scores), dtype=object)], axis=1)
-    return Exact(scores, weight.exponent)
+def category_scores(weight, group):
+    """Contribution of each category, the last axis; the zero row of an at-most-one group comes last."""
+    scores = weight[..., list(group.columns)]
+    return stack([scores, zeros(*scores.shape[:-1], 1)], axis=-1) if group.at_most_one else scores
 
 
 def _check_indices(snapshot):

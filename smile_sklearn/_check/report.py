@@ -22,8 +22,8 @@ class Step:
     Parameters
     ----------
     name : str
-        "document", "model", "digest", "domain", "relation", "status", "parts", "coupling", "bound",
-        "variation", "rigor", "counterexample" or "proof".
+        "document", "model", "digest", "domain", "relation", "status", "attained", "parts", "coupling",
+        "tree", "interval", "solver", "bound", "variation", "rigor", "counterexample" or "proof".
     passed : bool
     detail : str
         What was compared, or why it failed.
