@@ -90,7 +90,7 @@ class Certificate:
     variation : float
         Proven upper bound on ``|f(x') - f(x'')|`` over all related pairs (largest margin for
         several classes); inf for a one-sided property whose other side is not bounded.
-    rigor : {"exact", "rounded", "solver"}
+    rigor : {"replayed", "exact", "rounded", "solver"}
         What the proof rests on, see `RIGOR`.
     verifier : str
         Name (and solver, version) of what proved it.

@@ -23,6 +23,10 @@ class SolverError(SMiLEError, RuntimeError):
     """A solver is missing, refuses the model, or answered in a way that proves nothing."""
 
 
+class ContradictionError(SMiLEError, RuntimeError):
+    """A proof and a counterexample speak against each other: one of the two is wrong."""
+
+
 class CertificateError(SMiLEError, ValueError):
     """A certificate does not belong to the model, or does not say what is asked of it."""
 

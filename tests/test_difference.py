@@ -11,11 +11,12 @@ from support.networks import crossing, deployed, hand_drawn, relate, unit_box
 from support.random_networks import HOSTILE, KINDS, mixed_domain, mixed_relation, mixed_snapshot, weights
 
 from smile_sklearn.certificates import Status
+from smile_sklearn.check import check
 from smile_sklearn.exceptions import DomainError, UnsupportedError
 from smile_sklearn.properties import Fair, GloballyRobust, InputDomain, Monotonic, Relational
 from smile_sklearn.snapshot import GraphBuilder, NetworkSnapshot
 from smile_sklearn.verification.base import applicable_couplings
-from smile_sklearn.verification.chain import Chain, make_verifier
+from smile_sklearn.verification.chain import make_verifier
 from smile_sklearn.verification.difference import Analysis, DifferenceBounds
 
 
@@ -493,38 +494,20 @@ def test_the_certificate_says_what_was_proven():
     assert certificate.counterexample is None
 
 
-class _Answers:
-    """A verifier with a fixed answer."""
-
-    def __init__(self, certificate):
-        self.certificate, self.calls = certificate, 0
-
-    def verify(self, *_, **__):
-        self.calls += 1
-        if self.certificate is None:
-            raise UnsupportedError("not this one")
-        return self.certificate
-
-
-def test_the_chain_stops_at_a_decision_and_keeps_the_best():
-    snapshot = hand_drawn()
-    relation = GloballyRobust(0.1, 0.5).resolve(snapshot.domain)
-    bounded = prove(snapshot, relation)
-    tighter = replace(bounded, bound=0.05)
-    nothing = replace(bounded, bound=np.inf, status=Status.UNKNOWN)
-    holds = prove(snapshot, GloballyRobust(0.1, 5.0).resolve(snapshot.domain))
-    last = _Answers(bounded)
-    assert Chain([_Answers(None), _Answers(holds), last]).verify(snapshot, relation) is holds
-    assert last.calls == 0
-    for order in ([bounded, tighter, nothing], [nothing, bounded, tighter], [tighter, bounded]):
-        assert Chain([_Answers(one) for one in order]).verify(snapshot, relation) is tighter
-    with pytest.raises(UnsupportedError):
-        Chain([_Answers(None), _Answers(None)]).verify(snapshot, relation)
-
-
 def test_verifiers_by_name():
     assert isinstance(make_verifier("difference"), DifferenceBounds)
     own = DifferenceBounds()
     assert make_verifier(own) is own
     with pytest.raises(ValueError, match="difference"):
         make_verifier("exact")
+
+
+def test_one_node_at_both_ends_is_a_box_of_width_zero():
+    builder = GraphBuilder(1)
+    node = builder.affine(np.array([[1.0]]), np.array([0.0]))
+    snapshot = NetworkSnapshot(
+        builder.build(), node, node, None, np.ones((1, 1)), np.zeros(1), (0,), unit_box(1)
+    )
+    certificate = prove(snapshot, GloballyRobust(0.1, 0.2).resolve(snapshot.domain))
+    assert certificate.variation == pytest.approx(0.1)
+    assert check(certificate, snapshot).passed

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from smile_sklearn._check.bands import band_maximum
-from smile_sklearn._check.derive import linear_form
+from smile_sklearn._check.derive import gap_rows, linear_form
 from smile_sklearn._check.exact import Exact, identity, maximum, where, zeros
 from smile_sklearn._check.network import DomainInputs, Interval, Layer, category_scores
 from smile_sklearn._check.report import CheckFailure
@@ -62,10 +62,8 @@ def _without_stable_clamps(derivation):
 
 def _largest(network, affine, margins, pairs):
     """Largest V of each row of ``margins``, (n_margins,)."""
-    snapshot, one = network.snapshot, identity(network.snapshot.n_latent)
-    lower, _ = _affine(affine, {snapshot.lower: margins})
-    free = {snapshot.upper: one, snapshot.lower: -one}
-    gap, constant = _affine(affine, free if snapshot.width is None else {snapshot.width: one})
+    lower, _ = _affine(affine, {network.snapshot.lower: margins})
+    gap, constant = _affine(affine, gap_rows(network.snapshot))
     least = constant - _domain_maximum(network, -gap)
     closed = _domain_maximum(network, gap) + constant <= zeros()
     open_by = where(closed, zeros(), constant + maximum(zeros(), -least))

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from smile_sklearn._check.exact import Exact, maximum, minimum, power_of_two, where, zeros
+from smile_sklearn._check.exact import Exact, identity, maximum, minimum, power_of_two, where, zeros
 from smile_sklearn._check.network import DomainInputs, Interval, PairInputs, interval_matmul
 from smile_sklearn._check.relaxation import clamp
 from smile_sklearn._check.report import CheckFailure
@@ -73,11 +73,7 @@ class Derivation:
     def _width(self):
         """Largest ``max(lo, hi) - lo`` of each unit on the domain."""
         network, snapshot = self.network, self.network.snapshot
-        one = Exact(np.eye(snapshot.n_latent, dtype=int).astype(object))
-        rows = (
-            {snapshot.upper: one, snapshot.lower: -one} if snapshot.width is None else {snapshot.width: one}
-        )
-        coefficients, high = linear_form(network, rows)
+        coefficients, high = linear_form(network, gap_rows(snapshot))
         for index, weight in coefficients.items():
             part = self.inputs.affine(weight) if index == 0 else interval_matmul(weight, self.ranges[index])
             high = high + part.high
@@ -176,6 +172,16 @@ def node_errors(network, ranges):
             error = error + UNIT_ROUNDOFF * _no_overflow(size)
         errors.append(error)
     return errors
+
+
+def gap_rows(snapshot):
+    """Rows over nodes of ``hi - lo``, one a latent unit."""
+    one = identity(snapshot.n_latent)
+    if snapshot.width is not None:
+        return {snapshot.width: one}
+    if snapshot.lower == snapshot.upper:
+        return {snapshot.lower: one - one}
+    return {snapshot.upper: one, snapshot.lower: -one}
 
 
 def linear_form(network, rows):

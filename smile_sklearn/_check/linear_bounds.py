@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from smile_sklearn._check.boxes import Boxes, spread
-from smile_sklearn._check.derive import linear_form
+from smile_sklearn._check.derive import gap_rows, linear_form
 from smile_sklearn._check.exact import Exact, identity, maximum, minimum, stack, zeros
 from smile_sklearn._check.network import Interval
 from smile_sklearn._check.units import ClampUnit, PairSortUnit, SortUnit, cut
@@ -45,8 +45,7 @@ class LinearMaps:
         self.network = network
         self.lower = Form(*linear_form(network, {snapshot.lower: one}))
         self.upper = Form(*linear_form(network, {snapshot.upper: one}))
-        free = {snapshot.upper: one, snapshot.lower: -one}
-        self.gap = Form(*linear_form(network, free if snapshot.width is None else {snapshot.width: one}))
+        self.gap = Form(*linear_form(network, gap_rows(snapshot)))
         self.sources, pending = {}, {*self.lower.weights, *self.upper.weights}
         while pending:
             index = pending.pop()

@@ -130,9 +130,14 @@ class Verifier(ABC):
                 "On this machine the forward pass sums a row differently in different batches, "
                 "so no certificate can speak of what it computes."
             )
-        return tuple(
-            name for name in applicable_couplings(snapshot, relation, coupling) if name in self.couplings
-        )
+        applicable = applicable_couplings(snapshot, relation, coupling)
+        usable = tuple(name for name in applicable if name in self.couplings)
+        if not usable:
+            raise UnsupportedError(
+                f"The verifier {self.name!r} proves with the couplings {list(self.couplings)}, "
+                f"but {list(applicable)} were asked for. Use another verifier, or coupling='auto'."
+            )
+        return usable
 
     @abstractmethod
     def _verify(self, snapshot, relation, couplings, context):

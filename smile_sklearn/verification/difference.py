@@ -131,6 +131,8 @@ class Analysis:
     def width(self):
         """Largest ``max(lo, hi) - lo`` of each unit on the domain, (n_latent,)."""
         snapshot, graph = self.snapshot, self.snapshot.graph
+        if snapshot.lower == snapshot.upper:
+            return np.zeros(snapshot.n_latent)
         identity = np.eye(snapshot.n_latent)
         if snapshot.width is not None:
             form = linear_form(graph, {snapshot.width: identity})
