@@ -25,6 +25,7 @@ from smile_sklearn.snapshot import NetworkSnapshot
 from smile_sklearn.snapshot.graph import GraphBuilder
 from smile_sklearn.verification import mip
 from smile_sklearn.verification.difference import Analysis
+from smile_sklearn.verification.formulations import maximise as doubt
 from smile_sklearn.verification.formulations.pair import build_pair_model
 from smile_sklearn.verification.formulations.value import pair_envelope
 from smile_sklearn.verification.generator import generate
@@ -257,16 +258,50 @@ def test_group_sort_is_declined():
 # --- what it certifies -----------------------------------------------------------------------------------
 
 
-def test_holds_and_bounded():
+@pytest.fixture
+def without_difference_bounds(monkeypatch):
+    """The solver is asked, and nothing but what it says is known."""
+    monkeypatch.setattr(mip, "difference_bound", lambda *_: np.inf)
+
+
+def test_holds_and_bounded(without_difference_bounds):
     snapshot = hand_drawn()
     holds = MIP().verify(snapshot, relate(snapshot.domain, 0.1, 0.61), coupling="box")
     assert holds.status is Status.HOLDS
     assert holds.rigor == "solver"
     assert holds.verifier.startswith("mip highs")
     assert 0.6 <= holds.variation <= 0.6001
+    assert holds.attained == pytest.approx(-0.01, abs=1e-6)
     bounded = MIP().verify(snapshot, relate(snapshot.domain, 0.1, 0.5), coupling="box")
     assert bounded.status is Status.BOUNDED
     assert 0.1 <= bounded.bound <= 0.1001
+    assert bounded.attained == pytest.approx(0.1, abs=1e-6)
+
+
+def test_what_difference_bounds_decide_is_not_solved(monkeypatch):
+    """One margin is within epsilon by differences: the solver is not asked, and the proof says so."""
+    called = []
+    solve_honestly = SolverDoor.solve
+    monkeypatch.setattr(
+        SolverDoor, "solve", lambda *given, **limits: called.append(1) or solve_honestly(*given, **limits)
+    )
+    base = random_snapshot(0, 2, (4,), 3, n_outputs=3)
+    head = np.array([[1.0, 2.0, -1.0], [1.01, 2.0, -1.0], [3.0, -2.0, 4.0]])
+    snapshot = dataclasses.replace(base, head_weight=head)
+    relation = relate(snapshot.domain, 0.2, (-np.inf, 0.5))
+    certificate = MIP().verify(snapshot, relation, coupling="box")
+    problems = certificate.proof["problems"]
+    by_differences = [problem["solver"] == "difference bounds" for problem in problems]
+    assert len(problems) == 3
+    assert by_differences[0]
+    assert sum(by_differences) == 3 - len(called)
+    assert 0 < len(called) < 3
+    for problem in problems:
+        truth = largest_value(snapshot, relation, ("box",), snapshot.margins()[problem["margin"]])
+        assert truth <= problem["bound"]
+        if problem["solver"] == "difference bounds":
+            assert problem["termination"] == "not needed"
+            assert problem["bound"] <= relation.epsilon_upper + max(0.0, certificate.attained)
 
 
 def test_a_bound_equal_to_epsilon_is_not_proof():
@@ -326,14 +361,14 @@ def test_a_short_time_limit_never_holds(time_limit):
 
 
 @pytest.mark.parametrize("termination", [Termination.INFEASIBLE, Termination.UNKNOWN])
-def test_infeasible_and_unknown_prove_nothing(monkeypatch, termination):
+def test_infeasible_and_unknown_prove_nothing(monkeypatch, without_difference_bounds, termination):
     answer = SolverResult(termination, None, None, None, 0, 0.0, "liar", "1", 0.0)
     monkeypatch.setattr(SolverDoor, "solve", lambda *_, **__: answer)
     snapshot = hand_drawn()
     assert MIP().verify(snapshot, relate(snapshot.domain, 0.1, 100.0)).status is Status.UNKNOWN
 
 
-def test_a_bound_below_a_pair_that_exists_proves_nothing(monkeypatch):
+def test_a_bound_below_a_pair_that_exists_proves_nothing(monkeypatch, without_difference_bounds):
     """A solver that cuts off the optimum but still shows a pair above its bound is not believed."""
     honest = SolverDoor.solve
 
@@ -347,7 +382,7 @@ def test_a_bound_below_a_pair_that_exists_proves_nothing(monkeypatch):
 
 
 @pytest.mark.parametrize("coupling", ["box", "shared"])
-def test_a_bound_that_sampled_pairs_beat_proves_nothing(monkeypatch, coupling):
+def test_a_bound_that_sampled_pairs_beat_proves_nothing(monkeypatch, without_difference_bounds, coupling):
     """The solver hides its pair as well: corners and random pairs are looked at, whatever it says."""
     honest = SolverDoor.solve
 
@@ -377,6 +412,90 @@ def test_sampled_pairs_are_related_and_reach_the_ends():
     assert change.max() == pytest.approx(0.3)
     assert (second[:, 0] == -2.0).any()
     np.testing.assert_array_equal(first, sample_pairs(relation)[0])
+
+
+# --- parts -----------------------------------------------------------------------------------------------
+
+
+def protected(seed, coupling="shared", n_categories=3, at_most_one=False, **options):
+    """A relation that lets a group change freely and two numeric features a little."""
+    groups = {"one_hot_at_most_one" if at_most_one else "one_hot": [list(range(2, 2 + n_categories))]}
+    d = 2 + n_categories
+    domain = InputDomain(np.zeros(d), np.ones(d), **groups)
+    reads = () if coupling == "shared" else range(d)
+    snapshot = random_snapshot(seed, d, (5,), 2, domain=domain, reads=reads, **options)
+    return snapshot, relate(domain, np.array([0.1, 0.0] + [1.0] * n_categories), 0.05)
+
+
+@pytest.fixture
+def always_in_parts(monkeypatch):
+    monkeypatch.setattr(mip._Search, "n_undecided", lambda self: 0)
+
+
+@pytest.mark.parametrize("at_most_one", [False, True])
+@pytest.mark.parametrize("coupling", ["box", "shared"])
+def test_parts_give_the_maximum_of_the_whole(always_in_parts, coupling, at_most_one):
+    for seed in range(3):
+        snapshot, relation = protected(seed, coupling, at_most_one=at_most_one)
+        whole = MIP(most_pairs=0).verify(snapshot, relation, coupling=coupling)
+        parts = MIP(most_pairs=30).verify(snapshot, relation, coupling=coupling)
+        truth = largest_value(snapshot, relation, (coupling,), snapshot.margins()[0]) - 0.05
+        for certificate in (whole, parts):
+            assert truth <= certificate.bound <= truth + 2 * certificate.slack + 1e-6
+            assert certificate.attained == pytest.approx(truth, abs=1e-5)
+        assert all("pair" not in problem for problem in whole.proof["problems"])
+        listed = [problem["pair"] for problem in parts.proof["problems"]]
+        n = 3 + at_most_one
+        assert sorted((pair["first"], pair["second"]) for pair in listed) == [
+            (a, b) for a in range(n) for b in range(n)
+        ]
+
+
+def test_both_couplings_are_exact_in_parts_and_where_boxes_flip(always_in_parts):
+    """Free ends that flip at one of the two rows: the box bound is then below dhi, V the smaller."""
+    for seed in (1, 2):
+        snapshot, relation = protected(seed)
+        for most_pairs in (0, 30):
+            certificate = MIP(most_pairs=most_pairs).verify(snapshot, relation)
+            assert certificate.coupling == "box, shared"
+            assert certificate.attained <= certificate.bound <= certificate.attained + 2 * certificate.slack
+
+
+@pytest.mark.parametrize("coupling", ["box", "shared"])
+def test_every_pair_of_categories_is_bounded(always_in_parts, coupling):
+    """Related pairs of each entry of the proof stay within the bound of that entry."""
+    for seed in range(4):
+        snapshot, relation = protected(seed, coupling, ends=["free", "affine", "relu"][seed % 3])
+        certificate = MIP().verify(snapshot, relation, coupling=coupling)
+        raw = related_pairs(relation, 3000, seed)
+        categories = [rows[:, 2:].argmax(axis=1) for rows in raw]
+        first, second = (snapshot.domain.to_unit(rows) for rows in raw)
+        value = pair_envelope(snapshot, (coupling,), snapshot.margins()[0], first, second).value
+        for problem in certificate.proof["problems"]:
+            pair = problem["pair"]
+            chosen = (categories[0] == pair["first"]) & (categories[1] == pair["second"])
+            assert chosen.any()
+            assert value[chosen].max() <= problem["bound"]
+
+
+def test_parts_pay_only_where_differences_decide_most_of_them():
+    """Shared coupling: most pairs are far below the worst one; box with wide boxes: all are alike."""
+    snapshot, relation = protected(1, "shared")
+    assert any("pair" in problem for problem in MIP().verify(snapshot, relation).proof["problems"])
+    snapshot, relation = protected(0, "box", 4, gap=3.0)
+    certificate = MIP().verify(snapshot, relation, coupling="box")
+    assert all("pair" not in problem for problem in certificate.proof["problems"])
+
+
+def test_the_answer_does_not_depend_on_the_number_of_processes(always_in_parts):
+    snapshot, relation = protected(0, "box", gap=1.0)
+    proofs = [
+        MIP(n_jobs=n_jobs).verify(snapshot, relation, coupling="box").proof["problems"] for n_jobs in (1, 2)
+    ]
+    for problem in (*proofs[0], *proofs[1]):
+        del problem["seconds"]
+    assert proofs[0] == proofs[1]
+    assert sum(problem["solver"] != "difference bounds" for problem in proofs[0]) > 2
 
 
 # --- weights across decades ------------------------------------------------------------------------------
@@ -451,7 +570,7 @@ def assert_no_pair_beats(certificate, snapshot, relation, pairs):
 @pytest.mark.parametrize("solver", EVERY_SOLVER)
 @pytest.mark.parametrize("coupling", ["auto", "shared", "box"])
 def test_a_tiny_unit_before_a_large_weight_is_not_lost(monkeypatch, coupling, solver):
-    monkeypatch.setattr(mip, "refuted", lambda *_: False)  # the bound itself must be right
+    monkeypatch.setattr(doubt, "refuted", lambda *_: False)  # the bound itself must be right
     snapshot, relation = false_holds()
     certificate = MIP(solver).verify(snapshot, relation, coupling=coupling)
     assert certificate.status is Status.BOUNDED
@@ -463,7 +582,7 @@ def test_a_tiny_unit_before_a_large_weight_is_not_lost(monkeypatch, coupling, so
     ("solver", "n_networks"), [("highs", 60), pytest.param("gurobi", 20, marks=needs_gurobi)]
 )
 def test_no_pair_beats_the_bound_with_weights_across_decades(monkeypatch, solver, n_networks):
-    monkeypatch.setattr(mip, "refuted", lambda *_: False)
+    monkeypatch.setattr(doubt, "refuted", lambda *_: False)
     proven = 0
     for seed in range(n_networks):
         n_features = 1 + seed % 2

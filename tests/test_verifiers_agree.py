@@ -66,7 +66,9 @@ def test_generator_and_verifier_read_the_same_bound(coupling):
     certificate = MIP().verify(snapshot, relation, coupling=coupling)
     result = generate(snapshot, relation, coupling=coupling, node_limit=4096)
     assert result.optimal
-    assert result.bound == pytest.approx(certificate.bound, abs=1e-6)
+    # The verifier may go by parts and add less slack, the generator solves one model.
+    assert result.bound == pytest.approx(certificate.bound, abs=2 * certificate.slack + 1e-4)
+    assert max(result.violation, certificate.attained) <= min(result.bound, certificate.bound)
     assert result.value <= certificate.variation
 
 

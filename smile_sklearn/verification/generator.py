@@ -8,9 +8,10 @@ import numpy as np
 from smile_sklearn.exceptions import SolverError
 from smile_sklearn.verification.base import Context
 from smile_sklearn.verification.difference import Analysis
+from smile_sklearn.verification.formulations.maximise import maximise
 from smile_sklearn.verification.formulations.pair import CUT_THRESHOLD, build_pair_model
 from smile_sklearn.verification.formulations.value import pair_envelope
-from smile_sklearn.verification.mip import MIP, maximise
+from smile_sklearn.verification.mip import MIP
 from smile_sklearn.verification.rounding import add_upper
 from smile_sklearn.verification.sides import epsilon_of, share_of, sides
 from smile_sklearn.verification.solvers import SolverDoor

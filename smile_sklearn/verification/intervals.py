@@ -130,7 +130,7 @@ def node_differences(graph, ranges, relation):
             else:
                 difference = Interval(*matmul_interval(node.weight, *differences[node.source]))
         elif isinstance(node, Clamp):
-            difference = _clamp_difference(node, differences[node.source], ranges[node.source])
+            difference = clamp_difference(node, differences[node.source], ranges[node.source])
         elif isinstance(node, GroupSort):
             # Sorting is a composition of max and min, each within the extremes of its arguments.
             low, high = (end.reshape(-1, node.group) for end in differences[node.source])
@@ -145,7 +145,7 @@ def node_differences(graph, ranges, relation):
     return differences
 
 
-def _clamp_difference(node, difference, source):
+def clamp_difference(node, difference, source):
     """Difference of a nondecreasing 1-Lipschitz unit: [min(0, D-), max(0, D+)].
 
     Where the unit has slope 1 on its whole range the difference passes unchanged (its ends

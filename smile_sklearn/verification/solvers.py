@@ -29,7 +29,8 @@ That covers DUAL errors only. Solvers also take rows and bounds for met when the
 feasibility tolerance, in presolve, propagation, cuts and infeasible nodes. No multiplier shows it, and
 nothing is added for it: after scaling (``formulations.scaling``) such an error is about 1e-6 of the
 range of a unit or row, and that it does no more than the slack allows is TRUSTED, not proven. So is the
-solver's code. This is what the rigor "solver" says; ``mip.refuted`` looks for the opposite."""
+solver's code. This is what the rigor "solver" says; ``formulations.maximise.refuted`` looks for the
+opposite."""
 
 PRUNING_TOLERANCE = 1e-6
 """HiGHS drops subtrees that promise less than ``mip_feasibility_tolerance`` more than the incumbent.
@@ -59,6 +60,7 @@ class Termination(enum.Enum):
     NODE_LIMIT = "node limit"
     INFEASIBLE = "infeasible"
     UNKNOWN = "unknown"
+    NOT_NEEDED = "not needed"
 
     @property
     def proves(self):

@@ -25,8 +25,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smile_sklearn.verification.intervals import Interval
-from smile_sklearn.verification.linear_form import linear_form
 from smile_sklearn.verification.rounding import add_lower, add_upper
 
 NEARLY_OPEN = 1e-9
@@ -57,44 +55,49 @@ ZERO = Expression((), 0.0, 0.0)
 
 
 class Gap:
-    """``q = hi - lo`` of every unit: its range, its difference, and its terms in each copy."""
+    """``q = hi - lo`` of every unit: its range in each copy, its difference, and its terms.
+
+    Attributes
+    ----------
+    ranges : tuple of two Interval
+    difference : Interval
+    """
 
     def __init__(self, analysis):
-        snapshot = analysis.snapshot
-        self._snapshot = snapshot
+        self._snapshot = snapshot = analysis.snapshot
         eye = np.eye(snapshot.n_latent)
-        if snapshot.width is not None:
-            form = linear_form(snapshot.graph, {snapshot.width: eye})
-        elif snapshot.lower == snapshot.upper:
-            form = linear_form(snapshot.graph, {snapshot.upper: np.zeros_like(eye)})
-        else:
-            form = linear_form(snapshot.graph, {snapshot.upper: eye, snapshot.lower: -eye})
         # Composed before it is bounded: lo and hi may share units whose weights cancel.
-        self.range = Interval(
-            *map(np.broadcast_to, form.range(analysis.ranges, snapshot.domain), [len(eye)] * 2)
-        )
-        self.difference = form.difference(analysis.differences, analysis.relation)
+        if snapshot.width is not None:
+            rows = {snapshot.width: eye}
+        elif snapshot.lower == snapshot.upper:
+            rows = {snapshot.upper: np.zeros_like(eye)}
+        else:
+            rows = {snapshot.upper: eye, snapshot.lower: -eye}
+        self.ranges = tuple(analysis.range(rows, copy) for copy in (0, 1))
+        self.difference = analysis.difference(rows)
 
     def negligible(self):
         """By how much a box treated as open may be flipped, (n_latent,)."""
-        return np.where(self.range.low >= -NEARLY_OPEN, np.maximum(0.0, -self.range.low), 0.0)
+        low = np.minimum(*(interval.low for interval in self.ranges))
+        return np.where(low >= -NEARLY_OPEN, np.maximum(0.0, -low), 0.0)
 
-    def is_open(self, unit):
-        """Whether hi >= lo on the whole domain."""
-        return self.range.low[unit] >= -NEARLY_OPEN
+    def is_open(self, copy):
+        """Units with hi >= lo on the whole domain, (n_latent,)."""
+        return self.ranges[copy].low >= -NEARLY_OPEN
 
-    def is_closed(self, unit):
-        """Whether hi <= lo on the whole domain, so that the clip returns lo."""
-        return self.range.high[unit] <= 0.0
+    def is_closed(self, copy):
+        """Units with hi <= lo on the whole domain, so that the clip returns lo."""
+        return self.ranges[copy].high <= 0.0
 
-    def at(self, columns, unit):
+    def at(self, encoding, unit, copy):
         """The gap of one copy as an expression."""
-        snapshot = self._snapshot
+        snapshot, columns = self._snapshot, encoding.columns[copy]
         if snapshot.width is not None:
             terms = ((columns[snapshot.width][unit], 1.0),)
         else:
             terms = ((columns[snapshot.upper][unit], 1.0), (columns[snapshot.lower][unit], -1.0))
-        return Expression(terms, float(self.range.low[unit]), float(self.range.high[unit]))
+        low, high = self.ranges[copy]
+        return Expression(terms, float(low[unit]), float(high[unit]))
 
 
 def needed_units(snapshot, couplings, row, gap):
@@ -102,7 +105,7 @@ def needed_units(snapshot, couplings, row, gap):
     moving = row != 0
     needed = {snapshot.lower: moving.copy()}
     if "shared" not in couplings:
-        moving = moving & np.array([not gap.is_closed(unit) for unit in range(len(row))])
+        moving = moving & ~(gap.is_closed(0) & gap.is_closed(1))
     ends = snapshot.upper if snapshot.width is None else snapshot.width
     needed[ends] = needed.get(ends, False) | moving
     return needed
@@ -130,9 +133,7 @@ def _rise(builder, encoding, gap, couplings, unit, sign):
     if "shared" not in couplings:
         return move.plus(_open_gap(builder, encoding, gap, unit, sign))
     shared = _largest(builder, *_candidates(encoding, gap, unit, move, sign))
-    if "box" not in couplings or add_lower(move.low, max(0.0, gap.range.low[unit])) >= 0.0:
-        # The box bound lo' + m' - lo'' is at least dlo, dhi, and here also at least 0. (With a
-        # flip it may fall below dhi; leaving it out is sound, it only makes V larger.)
+    if "box" not in couplings or _box_is_above(gap, unit, sign, move):
         return shared
     box = move.plus(_open_gap(builder, encoding, gap, unit, sign))
     (column,) = builder.columns(min(shared.low, box.low), min(shared.high, box.high))
@@ -143,15 +144,32 @@ def _rise(builder, encoding, gap, couplings, unit, sign):
 
 def _open_gap(builder, encoding, gap, unit, sign):
     """``max(0, q)`` at x' for a positive weight, at x'' for a negative one."""
-    if gap.is_closed(unit):
+    copy = _copy_at_the_top(sign)
+    if gap.is_closed(copy)[unit]:
         return ZERO
-    width = gap.at(encoding.columns[0 if sign > 0 else 1], unit)
-    return width if gap.is_open(unit) else _largest(builder, [ZERO, width])
+    width = gap.at(encoding, unit, copy)
+    return width if gap.is_open(copy)[unit] else _largest(builder, [ZERO, width])
+
+
+def _copy_at_the_top(sign):
+    """The copy whose embedding stands at the upper end of its box in the worst case."""
+    return 0 if sign > 0 else 1
+
+
+def _box_is_above(gap, unit, sign, move):
+    """Whether the box bound, ``top - lo`` of the other copy, is never below 0, dlo and dhi.
+
+    It is at least dlo, as top >= lo; at least dhi, as top >= hi, if the other copy's hi is not below
+    its lo; and at least 0 if dlo and the least width say so.
+    """
+    top = _copy_at_the_top(sign)
+    least_width = max(0.0, gap.ranges[top].low[unit])
+    return gap.ranges[1 - top].low[unit] >= 0.0 and add_lower(move.low, least_width) >= 0.0
 
 
 def _candidates(encoding, gap, unit, move, sign):
     """0, dlo and dhi (times the sign), and what the latter two can lead each other by."""
-    first, second = (gap.at(columns, unit) for columns in encoding.columns)
+    first, second = (gap.at(encoding, unit, copy) for copy in (0, 1))
     growth = Expression(
         first.terms + second.times(-1).terms,
         float(gap.difference.low[unit]),

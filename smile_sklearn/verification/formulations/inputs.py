@@ -20,29 +20,42 @@ import numpy as np
 from smile_sklearn.verification.rounding import UNIT_ROUNDOFF
 
 
-def encode_inputs(builder, relation):
-    """Add the variables and rows of the pair; return their columns, two (d,) int arrays."""
+def encode_inputs(builder, relation, ranges):
+    """Add the variables and rows of the pair; return their columns, two (d,) int arrays.
+
+    Parameters
+    ----------
+    builder : ModelBuilder
+    relation : Relation or RelationPart
+    ranges : tuple of two Interval
+        Of the coordinates of each copy; what is fixed there (the categories of a part) is a constant.
+    """
     domain = relation.domain
     low, high = relation.unit_delta()
     whole = domain.is_integer & (domain.scale > 0)
-    top = np.where(domain.in_group | (domain.scale > 0), 1.0, 0.0)
     is_binary = domain.in_group | (whole & (domain.scale == 1))
     first, second = np.empty(domain.n_features, dtype=np.intp), np.empty(domain.n_features, dtype=np.intp)
     shared = (low == 0) & (high == 0)
     for feature in range(domain.n_features):
-        first[feature] = builder.columns(0.0, top[feature], integer=is_binary[feature])[0]
+        first[feature] = _coordinate(builder, ranges[0], feature, is_binary[feature])
         if shared[feature]:
             second[feature] = first[feature]
             continue
-        second[feature] = builder.columns(0.0, top[feature], integer=is_binary[feature])[0]
+        second[feature] = _coordinate(builder, ranges[1], feature, is_binary[feature])
         if not domain.in_group[feature] and (low[feature] > -1.0 or high[feature] < 1.0):
             builder.row([(first[feature], 1.0), (second[feature], -1.0)], low[feature], high[feature])
     for feature in np.flatnonzero(whole & (domain.scale > 1)):
         for column in {first[feature], second[feature]}:
             _whole_multiple(builder, column, domain.scale[feature])
     for group, allowed in zip(domain.groups, relation.group_pairs, strict=True):
-        _encode_group(builder, group, allowed, first, second)
+        columns = list(group.columns)
+        if any((low[columns] < high[columns]).any() for low, high in ranges):
+            _encode_group(builder, group, allowed, first, second)
     return first, second
+
+
+def _coordinate(builder, interval, feature, is_binary):
+    return builder.columns(interval.low[feature], interval.high[feature], integer=is_binary)[0]
 
 
 def input_errors(domain):

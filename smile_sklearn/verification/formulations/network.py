@@ -16,17 +16,24 @@ For a unit with pre-activation :math:`p \in [l, u]` (its range on the domain, ro
           \qquad t = 1 \text{ if } p \ge e; \text{ if } u \le e \text{ only } a \ge p \\
         & t \le s \qquad \text{where both kinks are in reach}
 
+Each kind of kink is encoded only if the objective can lean against it (:mod:`.slopes`): a unit that no
+optimum pulls up needs no s and none of its two rows, one that none pulls down needs no t.
+
 Units that no related pair can tell apart (their difference is exactly 0) are ONE variable. The
-differences :math:`d p = p' - p'' \in [D^-, D^+]` of lemma 3 are stated after the first layer, where
-the linear relaxation does not imply them. Difference cuts, for models with many binaries:
+differences :math:`dp = p' - p'' \in [D^-, D^+]` of lemma 3 are stated after the first layer, where
+the linear relaxation does not imply them. Difference cuts, for models with many binaries, on
+:math:`da = a' - a''` where the objective can lean against them; from above (from below by exchange):
 
 .. math::
 
-    D^- < 0 < D^+:\quad & a' - a'' \le \sigma \, dp + \rho, \quad a' - a'' \ge \sigma^* dp - \rho^* \\
-    D^- \ge 0:\quad     & 0 \le a' - a'' \le dp \\
-    D^+ \le 0:\quad     & dp \le a' - a'' \le 0
+    D^- \ge 0:\quad     & da \le dp \qquad\quad D^+ \le 0:\quad da \le 0 \\
+    D^- < 0 < D^+:\quad & da \le \sigma \, dp + \rho, \text{ the chord of } \max(0, dp)
+                        \text{ over } [D^-, D^+] \\
+    \text{relu with } s':\quad & da \le D^+ s', \quad da \le dp - D^- (1 - s')
 
-with the chords of max(0, dp) and min(0, dp) over :math:`[D^-, D^+]`.
+The last two replace the chord, which is what they give when s' is relaxed, and they get tight when s' is
+fixed. Valid: s' = 1 says a' = p', and a'' >= p'', so da <= dp <= D+; s' = 0 says a' = 0 <= a'', so
+da <= 0 <= dp - D-.
 """
 
 from typing import NamedTuple
@@ -34,12 +41,10 @@ from typing import NamedTuple
 import numpy as np
 
 from smile_sklearn.exceptions import UnsupportedError
-from smile_sklearn.snapshot.graph import Affine, Clamp, Input, Sum
+from smile_sklearn.snapshot.graph import Affine, Clamp, Sum
+from smile_sklearn.verification.formulations.backward import chord
 from smile_sklearn.verification.formulations.inputs import encode_inputs
 from smile_sklearn.verification.rounding import add_lower, add_upper
-
-NODE_TYPES = (Input, Affine, Clamp, Sum)
-"""Nodes that have a formulation; GroupSort would need a permutation matrix a block."""
 
 
 class Unit(NamedTuple):
@@ -54,6 +59,10 @@ class Unit(NamedTuple):
     def difference(self):
         """Terms of ``unit(x') - unit(x'')``; they cancel if it is one variable."""
         return [(self.first, 1.0), (self.second, -1.0)]
+
+    def swapped(self):
+        """The unit with the copies exchanged."""
+        return Unit(self.second, self.first, -self.high, -self.low)
 
 
 class PairEncoding:
@@ -73,11 +82,14 @@ class PairEncoding:
         One a copy: node index -> (size,) column indices, -1 where a unit is not needed.
     """
 
-    def __init__(self, builder, analysis, needed):
-        self.builder, self.analysis = builder, analysis
+    def __init__(self, builder, analysis, needed, slopes):
+        self.builder, self.analysis, self.slopes = builder, analysis, slopes
+        self._active = {}  # (node, unit, copy): binary that is 1 where a relu is active
         self.graph = analysis.snapshot.graph
         self.needed = _all_needed(self.graph, needed)
-        first, second = encode_inputs(builder, analysis.relation)
+        first, second = encode_inputs(
+            builder, analysis.relation, tuple(ranges[0] for ranges in analysis.ranges)
+        )
         builder.blocks.update(first=first, second=second)
         self.columns = ({0: first}, {0: second})
         encoders = {Affine: self._affine, Clamp: self._clamp, Sum: self._sum}
@@ -98,24 +110,34 @@ class PairEncoding:
         )
 
     def difference_cuts(self):
-        """Add the chords of every clamped unit that differs between the copies and has a kink."""
+        """Add the difference rows of every clamped unit that differs between the copies and has a kink."""
         for index in self.needed:
             node = self.graph.nodes[index]
             if isinstance(node, Clamp):
                 for unit in np.flatnonzero(self.needed[index]):
                     before, after = self.unit(node.source, unit), self.unit(index, unit)
                     if after.first not in (after.second, before.first):
-                        _chords(self.builder, before, after)
+                        self._cut_difference(index, int(unit), before, after)
+
+    def _cut_difference(self, index, unit, before, after):
+        """Rows on ``after' - after''`` from above and from below, where the objective leans against them."""
+        (first_up, first_down), (second_up, second_down) = (self._pulls(index, unit, copy) for copy in (0, 1))
+        node = self.graph.nodes[index]
+        relu = all(self._range(node.source, unit, copy)[1] <= node.upper[unit] for copy in (0, 1))
+        if first_up or second_down:
+            active = self._active.get((index, unit, 0)) if relu else None
+            _cut(self.builder, before, after, active)
+        if second_up or first_down:
+            active = self._active.get((index, unit, 1)) if relu else None
+            _cut(self.builder, before.swapped(), after.swapped(), active)
 
     def _new(self, index, unit):
         """Append the column(s) of a unit within its range; yield a copy at a time what is new."""
-        low, high = (end[unit] for end in self.analysis.ranges[index])
-        shared = self._is_shared(index, unit)
-        (self.columns[0][index][unit],) = self.builder.columns(low, high)
-        if shared:
+        (self.columns[0][index][unit],) = self.builder.columns(*self._range(index, unit, 0))
+        if self._is_shared(index, unit):
             self.columns[1][index][unit] = self.columns[0][index][unit]
             return self.columns[:1]
-        (self.columns[1][index][unit],) = self.builder.columns(low, high)
+        (self.columns[1][index][unit],) = self.builder.columns(*self._range(index, unit, 1))
         return self.columns
 
     def _is_shared(self, index, unit):
@@ -143,16 +165,29 @@ class PairEncoding:
             self.builder.row(moved.difference, moved.low, moved.high)
 
     def _clamp(self, index, node, unit):
-        low, high = (float(end[unit]) for end in self.analysis.ranges[node.source])
         bottom, top = float(node.lower[unit]), float(node.upper[unit])
-        if bottom <= low and high <= top:
+        ranges = [self._range(node.source, unit, copy) for copy in (0, 1)]
+        if all(bottom <= low and high <= top for low, high in ranges):
             for columns in self.columns:
                 columns[index][unit] = columns[node.source][unit]
             return
-        for columns in self._new(index, unit):
+        for copy, columns in enumerate(self._new(index, unit)):
+            low, high = self._range(node.source, unit, copy)
             if low < top and bottom < high:
                 pair = columns[node.source][unit], columns[index][unit]
-                _kinks(self.builder, *pair, (low, high), (bottom, top))
+                pulls = self._pulls(index, unit, copy)
+                above = _kinks(self.builder, *pair, (low, high), (bottom, top), pulls)
+                if above is not None and high <= top:
+                    self._active[index, unit, copy] = above
+
+    def _range(self, index, unit, copy):
+        low, high = self.analysis.ranges[copy][index]
+        return float(low[unit]), float(high[unit])
+
+    def _pulls(self, index, unit, copy):
+        """Whether the objective may pull a unit up, and down."""
+        slopes = self.slopes[index]
+        return slopes.high[copy, unit] > 0.0, slopes.low[copy, unit] < 0.0
 
 
 def _all_needed(graph, needed):
@@ -169,52 +204,39 @@ def _all_needed(graph, needed):
     return needed
 
 
-def _kinks(builder, before, after, source, clamp):
-    """Rows of ``after = clamp(before)``, a binary for each kink that the range reaches."""
+def _kinks(builder, before, after, source, clamp, pulls):
+    """Rows of ``after = clamp(before)``, a binary for each kink in reach that the objective leans against."""
     (low, high), (bottom, top) = source, clamp
     inner, outer = max(bottom, low), min(top, high)
     above_bottom = above_top = None
-    if low < bottom:
+    up, down = pulls
+    if low < bottom and up:
         (above_bottom,) = builder.columns(0.0, 1.0, integer=True)
         rise, reach = float(add_upper(outer, -bottom)), float(add_upper(bottom, -low))
         builder.row([(after, 1.0), (above_bottom, -rise)], upper=bottom)
         builder.row([(after, 1.0), (before, -1.0), (above_bottom, reach)], upper=reach)
-    else:
+    elif low >= bottom:
         builder.row([(after, 1.0), (before, -1.0)], upper=0.0)
-    if top < high:
+    if top < high and down:
         (above_top,) = builder.columns(0.0, 1.0, integer=True)
         rise, reach = float(add_lower(top, -inner)), float(add_upper(high, -top))
         builder.row([(after, 1.0), (above_top, -rise)], lower=inner)
         builder.row([(after, 1.0), (before, -1.0), (above_top, reach)], lower=0.0)
-    else:
+    elif high <= top:
         builder.row([(after, 1.0), (before, -1.0)], lower=0.0)
     if above_bottom is not None and above_top is not None:
         builder.row([(above_top, 1.0), (above_bottom, -1.0)], upper=0.0)
+    return above_bottom
 
 
-def _chords(builder, before, after):
-    """Difference cuts of one unit: valid for every nondecreasing 1-Lipschitz clamp."""
-    (slope_up, constant_up), (slope_down, constant_down) = (
-        _chord(before.low, before.high),
-        _chord(-before.high, -before.low),
-    )
-    outputs, inputs = after.difference, before.difference
-    builder.row(outputs + [(column, -slope_up * sign) for column, sign in inputs], upper=constant_up)
-    builder.row(outputs + [(column, -slope_down * sign) for column, sign in inputs], lower=-constant_down)
-
-
-def _chord(low, high):
-    """Slope and constant of a line above max(0, d) on [low, high].
-
-    The function is convex: a line above it at both ends is above it in between, whatever its
-    slope; so only the constant needs outward rounding.
-    """
-    if low >= 0.0 or high <= 0.0:
-        return float(high > 0.0), 0.0
-    slope = high / (high - low)
-    return slope, max(_above(0.0, slope * low), _above(high, slope * high))
-
-
-def _above(value, product):
-    """Upper bound of ``value`` minus a product that was rounded once."""
-    return float(add_upper(value, -product, np.spacing(abs(product))))
+def _cut(builder, before, after, active):
+    """Upper rows of ``after' - after''``: the chord, or what the binary of a relu at x' makes of it."""
+    outputs, inputs, low, high = after.difference, before.difference, before.low, before.high
+    if low >= 0.0 or high <= 0.0 or active is None:
+        slope, constant = (float(end) for end in chord(low, high))
+        builder.row(outputs + [(column, -slope * sign) for column, sign in inputs], upper=constant)
+    if active is not None and high > 0.0:
+        builder.row([*outputs, (active, -high)], upper=0.0)
+        if low < 0.0:
+            lowered = [(column, -sign) for column, sign in inputs]
+            builder.row([*outputs, *lowered, (active, -low)], upper=-low)

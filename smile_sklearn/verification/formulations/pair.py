@@ -5,16 +5,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from smile_sklearn.snapshot.graph import Affine, Sum
+from smile_sklearn.verification.formulations.analysis import PairAnalysis, RelationPart
 from smile_sklearn.verification.formulations.coupling import Gap, encode_objective, needed_units
 from smile_sklearn.verification.formulations.inputs import input_errors
 from smile_sklearn.verification.formulations.model import LinearModel, ModelBuilder
 from smile_sklearn.verification.formulations.network import PairEncoding
+from smile_sklearn.verification.formulations.slopes import objective_slopes
 from smile_sklearn.verification.rounding import absolute_matmul, add_upper
 
 CUT_THRESHOLD = 8
-"""Binaries above which difference cuts are added. With HiGHS they made models of 16 to 48 binaries
-up to 7 times faster, and a few that took under half a second up to a fifth slower; each costs a row,
-hence a little slack."""
+"""Binaries above which difference cuts are added. Of the cases of ``benchmarks/mip_against_paper.py``, by CPU
+seconds of HiGHS: 10, 19, 16 and 48 binaries were 2.0, 1.4, 3.4 and at least 2.6 times faster with them;
+four of 25 to 30 binaries, all under 0.9 s, 1.2 to 1.4 times slower. Each costs a row or two, hence slack."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +35,8 @@ class PairModel:
     row : ndarray of shape (n_latent,)
         With its sign: w bounds f(x') - f(x'') from above, -w bounds f(x'') - f(x').
     couplings : tuple of str
+    relation : RelationPart
+        The pairs that are modelled.
     """
 
     model: LinearModel
@@ -40,6 +44,7 @@ class PairModel:
     slack: float
     row: np.ndarray
     couplings: tuple
+    relation: RelationPart
 
     def pair(self, values):
         """The two inputs of a solution in unit coordinates, each (d,)."""
@@ -51,7 +56,7 @@ def build_pair_model(analysis, couplings, margin, sign, cut_threshold=CUT_THRESH
 
     Parameters
     ----------
-    analysis : Analysis
+    analysis : Analysis or PairAnalysis
     couplings : tuple of str
     margin : int
     sign : {1, -1}
@@ -59,30 +64,34 @@ def build_pair_model(analysis, couplings, margin, sign, cut_threshold=CUT_THRESH
     cut_threshold : int
         Difference cuts are added to models with more binaries.
     """
+    analysis = PairAnalysis.of(analysis)
     row = sign * analysis.margins[margin]
     gap = Gap(analysis)
     builder = ModelBuilder()
-    encoding = PairEncoding(builder, analysis, needed_units(analysis.snapshot, couplings, row, gap))
+    needed = needed_units(analysis.snapshot, couplings, row, gap)
+    slopes = objective_slopes(analysis, couplings, row, gap)
+    encoding = PairEncoding(builder, analysis, needed, slopes)
     scale = encode_objective(builder, encoding, gap, couplings, row)
     model = builder.build()
     if model.n_integers > cut_threshold:
         encoding.difference_cuts()
         model = builder.build()
-    return PairModel(model, scale, _slack(analysis, gap, margin), row, couplings)
+    return PairModel(model, scale, float_slack(analysis, gap, margin), row, couplings, analysis.relation)
 
 
-def _slack(analysis, gap, margin):
+def float_slack(analysis, gap, margin):
     """Float forward pass, rounded margins, integer coordinates, and boxes treated as open."""
     snapshot = analysis.snapshot
     weight = np.abs(analysis.margins[[margin]])
     ends = (analysis.differences[end].magnitude for end in (snapshot.lower, snapshot.upper))
-    reach = add_upper(np.maximum(*ends), np.maximum(0.0, gap.range.high))
-    rounded_margin = absolute_matmul(analysis.margin_error[[margin]], reach)
+    width = np.maximum(0.0, np.maximum(*(interval.high for interval in gap.ranges)))
+    reach = add_upper(np.maximum(*ends), width)
+    rounded_margin = absolute_matmul(analysis.base.margin_error[[margin]], reach)
     moved = _moved_by_inputs(snapshot, input_errors(snapshot.domain))
     # Two copies, and in each of them at most lo and hi of a unit.
     coordinates = 4.0 * absolute_matmul(weight, moved)
     flipped = absolute_matmul(weight, gap.negligible())
-    return float(add_upper(analysis.slack[[margin]], rounded_margin, coordinates, flipped)[0])
+    return float(add_upper(analysis.base.slack[[margin]], rounded_margin, coordinates, flipped)[0])
 
 
 def _moved_by_inputs(snapshot, errors):
