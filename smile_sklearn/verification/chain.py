@@ -36,10 +36,10 @@ CHAIN_SUBPROBLEMS = 2_000
 class Chain:
     """Runs verifiers in order; the answer is the best bound, the best pair and any counterexample.
 
-    It ends at HOLDS, at VIOLATED, when the time is spent, and when the best bound cannot fall further:
-    with the couplings at hand no verifier proves less than the largest V that some related pair has
-    (the certificate's ``attained``), so what is left is ``bound - attained``, and the chain ends when
-    that is at most
+    It ends at HOLDS, at VIOLATED, when the time is spent, and when the best bound cannot fall further
+    (then only verifiers that search f itself, given ``predict``, are still asked). That is so where,
+    with the couplings at hand, some related pair has a V (the certificate's ``attained``) so large that
+    no verifier can prove much less: where ``bound - attained`` is at most
 
         2 * slack + 1e-4 * max(0, attained)
 
@@ -83,8 +83,10 @@ class Chain:
         best, refusals = None, []
         for verifier in self.verifiers:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if best is not None and left == 0.0:
+            if best is not None and (left == 0.0 or _is_decided(best)):
                 break
+            if best is not None and _is_closed(best) and (predict is None or not verifier.refutes):
+                continue  # V is known; what f itself does is still worth a look
             try:
                 certificate = verifier.verify(
                     snapshot, relation, coupling=coupling, time_limit=left, predict=predict
@@ -103,8 +105,6 @@ class Chain:
                 )
                 continue
             best = _joined(best, certificate, widest)
-            if best.status in (Status.HOLDS, Status.VIOLATED) or _is_closed(best):
-                break
         if best is None:
             raise refusals[0]
         return replace(best, seconds=time.perf_counter() - started)
@@ -137,6 +137,10 @@ def _is_better(newer, older):
     if newer.status is Status.HOLDS or np.isinf(older.bound):
         return newer.bound < older.bound
     return older.bound - newer.bound > RELATIVE_GAP * abs(newer.bound)
+
+
+def _is_decided(certificate):
+    return certificate.status in (Status.HOLDS, Status.VIOLATED)
 
 
 def _is_closed(certificate):

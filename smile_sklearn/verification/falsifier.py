@@ -33,6 +33,7 @@ class Falsifier(Verifier):
     name = "falsifier"
     couplings = ("box", "shared")
     node_types = NODE_TYPES
+    refutes = True
 
     def __init__(self, n_pairs=512, n_steps=24, random_state=0):
         for name, value in (("n_pairs", n_pairs), ("n_steps", n_steps), ("random_state", random_state)):

@@ -45,25 +45,36 @@ def add_lower(*terms):
 
 
 def matmul_upper(weight, low, high):
-    """Upper bound of ``weight @ x`` over ``low <= x <= high``, shape (k,).
-
-    ``W+ high + W- low`` plus the error of computing it: two products of length n and their
-    sum, at most ``gamma_{n+1}`` times the absolute sum, itself computed.
-    """
-    positive, negative = np.maximum(weight, 0.0), np.minimum(weight, 0.0)
-    value = positive @ high + negative @ low
-    magnitude = positive @ np.abs(high) - negative @ np.abs(low)
-    n_terms = 2 * weight.shape[1]
-    slack = gamma(2 * n_terms + 4) * magnitude + n_terms * SMALLEST
-    # Whether any product is truly nonzero, decided on the factors: a product may underflow.
-    touched = (positive > 0) @ (high != 0) | (negative < 0) @ (low != 0)
-    bound = np.where(touched, np.nextafter(value + slack, np.inf), 0.0)
-    return np.where(np.isnan(bound), np.inf, bound)  # overflow proves nothing
+    """Upper bound of ``weight @ x`` over ``low <= x <= high``, shape (k,)."""
+    return matmul_interval(weight, low, high)[1]
 
 
 def matmul_interval(weight, low, high):
-    """Outward bounds (lower, upper) of ``weight @ x`` over ``low <= x <= high``."""
-    return -matmul_upper(weight, -high, -low), matmul_upper(weight, low, high)
+    """Outward bounds (lower, upper) of ``weight @ x`` over ``low <= x <= high``, each (k,).
+
+    The upper one is ``W+ high + W- low`` plus the error of computing it: two products of length n
+    and their sum, at most ``gamma_{n+1}`` times the absolute sum, itself computed. The lower one is
+    its mirror image. All products with W+ are one matrix product, so that W is read once.
+    """
+    low, high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
+    ends = np.stack([low, high, np.abs(low), np.abs(high), low != 0, high != 0], axis=1)
+    positive, negative = np.maximum(weight, 0.0) @ ends, np.minimum(weight, 0.0) @ ends
+    n_terms = 2 * weight.shape[1]
+    above = _end(positive[:, [1, 3, 5]], negative[:, [0, 2, 4]], n_terms)
+    below = _end(-positive[:, [0, 2, 4]], -negative[:, [1, 3, 5]], n_terms, sign=-1.0)
+    return -below, above
+
+
+def _end(positive, negative, n_terms, sign=1.0):
+    """One end from the columns (end, |end|, end != 0) of both products; ``sign`` undoes a negation."""
+    value = positive[:, 0] + negative[:, 0]
+    magnitude = sign * (positive[:, 1] - negative[:, 1])
+    slack = gamma(2 * n_terms + 4) * magnitude + n_terms * SMALLEST
+    # Whether any product is truly nonzero, decided on the factors: a product may underflow, but a
+    # sum of weights of one sign times ones does not vanish.
+    touched = ~(sign * (positive[:, 2] - negative[:, 2]) <= 0)  # NaN, of an infinite weight, counts
+    bound = np.where(touched, np.nextafter(value + slack, np.inf), 0.0)
+    return np.where(np.isnan(bound), np.inf, bound)  # overflow proves nothing
 
 
 def absolute_matmul(weight, magnitude):
