@@ -198,8 +198,9 @@ def test_the_attack_has_teeth():
 def test_the_attack_finds_a_planted_violation():
     """The same pairs break what an unconstrained network was never trained for."""
     estimator = SMiLERegressor(**SMALL).fit(*data("diabetes"))
-    certificate = estimator.certify(Fair("sex", 0.5) & Monotonic({"age": 1}), verifier="difference")
-    relations = estimator._resolve_properties(Fair("sex", 0.5) & Monotonic({"age": 1}), estimator.domain_)
+    properties = Fair("sex", 0.5) & Monotonic({"age": 1})
+    certificate = estimator.certify(properties, verifier="difference")
+    relations = properties.resolve(estimator.domain_, tuple(estimator.feature_names_in_))
     for part, relation in zip(certificate.parts, relations, strict=True):
         assert part.status in (Status.BOUNDED, Status.UNKNOWN)
         pairs = attack.random_pairs(relation, 2000, np.random.default_rng(0))

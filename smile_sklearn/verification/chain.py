@@ -167,7 +167,7 @@ class FewCoordinates:
     def __init__(self, verifier, at_most):
         self.verifier = verifier
         self.at_most = at_most
-        self.name = verifier.name
+        self.name, self.refutes = verifier.name, verifier.refutes
 
     def verify(self, snapshot, relation, *, coupling="auto", time_limit=None, predict=None):
         """As :meth:`Verifier.verify`; UnsupportedError where there are more free coordinates."""
