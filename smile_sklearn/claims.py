@@ -11,6 +11,7 @@ from smile_sklearn.properties.base import Property
 from smile_sklearn.properties.property_set import PropertySet
 from smile_sklearn.properties.relation import Premise, Relation
 from smile_sklearn.snapshot import NetworkSnapshot
+from smile_sklearn.verification.base import relation_data
 
 
 class Claim(NamedTuple):
@@ -110,7 +111,9 @@ def proven_claims(certificate, relations, name=None):
         If there is no such property, or nothing finite was proven of it.
     """
     parts = certificate.parts or (certificate,)
-    if [part.statement for part in parts] != [relation.statement for relation in relations]:
+    # Statements are for people; what was proven are these numbers, over the domain of the digest.
+    stated = [(relation.statement, relation_data(relation)) for relation in relations]
+    if [(part.statement, part.proof.get("relation")) for part in parts] != stated:
         raise CertificateError(
             "The certificate does not speak of the properties this model was trained for; "
             "certificate_ is written by fit only."

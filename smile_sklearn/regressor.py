@@ -5,6 +5,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from smile_sklearn.base import BaseSMiLE
+from smile_sklearn.inference import hull
 from smile_sklearn.training.losses import squared_error
 
 
@@ -184,5 +185,6 @@ class SMiLERegressor(RegressorMixin, BaseSMiLE):
 
     @staticmethod
     def _judge(values, claims, enclosures, trusted):
-        """Rows whose interval is proven; there is no class that could change."""
-        return trusted, np.full(len(values), np.nan)
+        """Rows whose interval is proven and says something; there is no class that could change."""
+        bounded = np.isfinite(hull(enclosures)).all(axis=(0, 2))
+        return trusted & bounded, np.full(len(values), np.nan)

@@ -54,7 +54,7 @@ def violated(violation, bound=np.inf):
 class Answers:
     """A verifier with a fixed answer, or an error."""
 
-    name = "answers"
+    name, refutes = "answers", False
 
     def __init__(self, answer):
         self.answer, self.calls, self.time_limits = answer, 0, []

@@ -29,6 +29,7 @@ from smile_sklearn.inference import (
 )
 from smile_sklearn.properties import InputDomain
 from smile_sklearn.snapshot import forward, network
+from smile_sklearn.verification.base import relation_data
 from smile_sklearn.verification.intervals import Interval
 
 FAST = {
@@ -40,7 +41,7 @@ FAST = {
 }
 
 
-def part(name, status, variation, bound=None):
+def part(name, status, variation, bound=None, relation=None):
     bound = {Status.HOLDS: -1.0, Status.BOUNDED: 1.0}.get(status, np.inf) if bound is None else bound
     found = (
         Counterexample(np.zeros(1), np.ones(1), np.zeros(1), np.ones(1), 1.0)
@@ -60,6 +61,7 @@ def part(name, status, variation, bound=None):
         "d" * 64,
         {},
         counterexample=found,
+        proof={"relation": relation_data(a_relation() if relation is None else relation)},
     )
 
 
@@ -88,11 +90,18 @@ def test_the_properties_with_a_proven_variation_count():
     assert proven_claims(certificate, relations, "a") == [a]
     # A one-sided property counts where it is asked for, or where there is no other.
     mixed = [first, one_sided, *relations[2:]]
-    assert proven_claims(certificate, mixed) == [a]
-    assert proven_claims(certificate, mixed, "b") == [Claim(one_sided, 2.0, "box")]
-    assert [claim.variation for claim in proven_claims(certificate, [one_sided] * 6)] == [0.5, 2.0]
+    with_one_sided = combine([parts[0], part("b", Status.BOUNDED, 2.0, relation=one_sided), *parts[2:]])
+    assert proven_claims(with_one_sided, mixed) == [a]
+    assert proven_claims(with_one_sided, mixed, "b") == [Claim(one_sided, 2.0, "box")]
+    all_one_sided = combine(
+        part(one.name, one.status, one.variation, one.bound, relation=one_sided) for one in parts
+    )
+    assert [claim.variation for claim in proven_claims(all_one_sided, [one_sided] * 6)] == [0.5, 2.0]
     with pytest.raises(CertificateError, match="written by fit only"):
         proven_claims(parts[0], [a_relation(statement="another one")])
+    with pytest.raises(CertificateError, match="written by fit only"):
+        # The same sentence over other numbers.
+        proven_claims(parts[0], [replace(first, delta_lower=[-0.2], delta_upper=[0.2])])
     for name in "cdef":
         with pytest.raises(CertificateError, match="No finite bound"):
             proven_claims(certificate, relations, name)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from smile_sklearn.certificates import Certificate, Status
-from smile_sklearn.exceptions import DomainError, UnsupportedError
+from smile_sklearn.exceptions import ContradictionError, DomainError, UnsupportedError
 from smile_sklearn.properties.relation import Relation
 from smile_sklearn.verification.rounding import add_upper
 
@@ -106,9 +106,11 @@ class Verifier(ABC):
             If the relation is stated over another domain than the snapshot's.
         """
         started = time.perf_counter()
-        couplings = self.check(snapshot, relation, coupling)
         deadline = None if time_limit is None else time.monotonic() + time_limit
-        proof = self._verify(snapshot, relation, couplings, Context(deadline, predict))
+        with np.errstate(over="ignore", invalid="ignore"):
+            # What overflows is infinite or NaN, and every bound reads that as: nothing is known.
+            couplings = self.check(snapshot, relation, coupling)
+            proof = self._verify(snapshot, relation, couplings, Context(deadline, predict))
         return _certificate(self, snapshot, relation, proof, time.perf_counter() - started)
 
     def check(self, snapshot, relation, coupling="auto"):
@@ -196,6 +198,7 @@ def _certificate(verifier, snapshot, relation, proof, seconds):
         [float(side) for side, limit in zip(sides, limits, strict=True) if np.isfinite(limit)],
         default=-np.inf,
     )
+    _refuse_contradiction(verifier, relation, proof, bound)
     if proof.counterexample is not None:
         status = Status.VIOLATED
     elif bound <= 0.0:
@@ -217,12 +220,24 @@ def _certificate(verifier, snapshot, relation, proof, seconds):
         slack=float(proof.slack),
         attained=float(min(proof.attained, bound)),
         counterexample=proof.counterexample,
-        proof={**proof.data, "relation": _relation_data(relation)},
+        proof={**proof.data, "relation": relation_data(relation)},
         versions=library_versions(),
     )
 
 
-def _relation_data(relation):
+def _refuse_contradiction(verifier, relation, proof, bound):
+    """Raise where a verifier shows a pair above what it says is the most: one of the two is wrong."""
+    shown = -np.inf if proof.counterexample is None else proof.counterexample.violation
+    # V in floats may exceed the real V by what the slack covers, which the bound already includes.
+    if shown > bound or proof.attained > add_upper(bound, proof.slack):
+        raise ContradictionError(
+            f"The verifier {verifier.name!r} bounds the violation of {relation.name!r} by {bound!r}, and "
+            f"shows a pair of {max(shown, proof.attained)!r}. Either ``predict`` is not the network of the "
+            "snapshot, or the verifier is wrong: trust neither result."
+        )
+
+
+def relation_data(relation):
     """The relation in raw units, plain JSON types: all that the checker needs besides the domain."""
     ends = {"epsilon_lower": relation.epsilon_lower, "epsilon_upper": relation.epsilon_upper}
     return {

@@ -39,11 +39,14 @@ class Layer:
     def product(self, interval):
         """Interval of ``W x``: the image of the centre, and |W| times the radius.
 
-        Centre and radius each err by u |x|, their images by gamma |W| |x|, with |x| the larger end: 8 gamma
+        The radius errs by u |x|, the images of both by gamma |W| |x|, with |x| the larger end: 8 gamma
         |W| |x| is above the sum. An exact zero comes back as a tiny interval around zero.
         """
         low, high = interval
-        centre, radius = 0.5 * (low + high), 0.5 * (high - low)
+        # The radius reaches both ends from the centre as it was rounded: halves of subnormals lose a bit,
+        # which a weight of 1e300 would make large.
+        centre = 0.5 * low + 0.5 * high
+        radius = np.maximum(high - centre, centre - low)
         magnitude = np.maximum(np.abs(low), np.abs(high))
         middle = centre @ self._weight
         spread = radius @ self._absolute + (8.0 * self._gamma * (magnitude @ self._absolute) + UNDERFLOW)

@@ -163,7 +163,8 @@ class EnvelopeBounds:
             rows[snapshot.upper] = rows.get(snapshot.upper, 0.0) + upper
         else:
             # hi = lo + width, so that dhi - dlo is dwidth alone.
-            rows = {snapshot.lower: lower + upper, snapshot.width: upper}
+            rows = {snapshot.lower: lower + upper}
+            rows[snapshot.width] = rows.get(snapshot.width, 0.0) + upper  # one node may be both
         rows = {
             index: np.stack([both, -both])[:, None]
             for index, both in ((index, np.concatenate([row, -row])) for index, row in rows.items())

@@ -281,7 +281,8 @@ class GraphBounds:
         size = sum(ranges.magnitude(index).sum(axis=(0, 2)) for index in range(max(rows) + 1))
         # The ledger errs by gamma of itself as well: twice gamma covers both.
         constant = ledger.constant + (2 * self.gamma * ledger.size + UNDERFLOW * (1.0 + size[:, None]))
-        constant = np.nextafter(constant, np.inf)
+        # Also where nothing but the input was met: one constant a function.
+        constant = np.broadcast_to(np.nextafter(constant, np.inf), (n, weight.shape[2]))
         return LinearBound(weight, np.where(np.isnan(constant), np.inf, constant))
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from smile_sklearn.exceptions import UnsupportedError
+from smile_sklearn.exceptions import DomainError, UnsupportedError
 from smile_sklearn.properties.relation import UNIT_ROUNDOFF
 from smile_sklearn.snapshot.graph import Affine, Clamp, GroupSort, Input, Sum
 from smile_sklearn.verification.difference import output_slack
@@ -53,6 +53,12 @@ class LocalBounds:
     """
 
     def __init__(self, snapshot, premise, *, shared):
+        if premise.domain != snapshot.domain:
+            # Neighbourhoods are scaled by the domain: by another one they would be those of other inputs.
+            raise DomainError(
+                f"{premise.name!r} is stated over another domain than the network's "
+                f"({premise.domain}; {snapshot.domain}). Resolve the property over snapshot.domain."
+            )
         self.snapshot, self.premise, self.shared = snapshot, premise, shared
         with np.errstate(over="ignore", invalid="ignore"):
             # An overflow makes the slack infinite, and then nothing is bounded.
@@ -92,7 +98,9 @@ class LocalBounds:
         for start in range(0, len(rows), BLOCK):
             part = slice(start, start + BLOCK)
             for near in neighbourhoods(self.premise, rows[part]):
-                found = self._bound(near, embedding[part], None if best is None else best[part])
+                with np.errstate(over="ignore", invalid="ignore"):
+                    # What overflows is infinite or NaN, and is read as saying nothing.
+                    found = self._bound(near, embedding[part], None if best is None else best[part])
                 # Related in one role or in the other: the hull of both.
                 low[part], high[part] = np.minimum(low[part], found.low), np.maximum(high[part], found.high)
         return Interval(low, high)
@@ -127,13 +135,13 @@ class LocalBounds:
             if isinstance(node, Affine):
                 found = self._layers[index].interval(values[node.source])
             elif isinstance(node, Clamp):
-                ends = values[node.source]
+                ends = _interval(values[node.source])
                 found = Interval(*(np.minimum(np.maximum(end, node.lower), node.upper) for end in ends))
             elif isinstance(node, GroupSort):
                 # The k-th smallest of a block lies between the k-th smallest lower and upper end.
-                found = Interval(*(_sorted(end, node.group) for end in values[node.source]))
+                found = Interval(*(_sorted(end, node.group) for end in _interval(values[node.source])))
             elif isinstance(node, Sum):
-                first, second = values[node.first], values[node.second]
+                first, second = _interval(values[node.first]), _interval(values[node.second])
                 low = np.nextafter(first.low + second.low, -np.inf)
                 found = Interval(low, np.nextafter(first.high + second.high, np.inf))
             else:
@@ -146,7 +154,7 @@ class LocalBounds:
 
     def _latent(self, values, embedding):
         """Interval of clip(z; lo(x'), hi(x')): for the row's own z if that is shared, else for any z."""
-        lower, upper = values[self.snapshot.lower], values[self.snapshot.upper]
+        lower, upper = (_interval(values[end]) for end in (self.snapshot.lower, self.snapshot.upper))
         if not self.shared:
             return Interval(lower.low, np.maximum(lower.high, upper.high))
         # A NaN becomes lo, as in ``predict``.
@@ -179,7 +187,9 @@ class _Goal:
     def bound(self, values, latent):
         """Interval (n, m) of the computed values over the neighbourhoods."""
         bounds = [envelope.upper(values) for envelope in self.envelopes]
-        high = np.minimum.reduce([*bounds, self.latent.interval(latent).high])
+        bounds = [*bounds, self.latent.interval(latent).high]
+        # Composed weights may overflow, and inf * 0 is NaN: such a bound says nothing, the others still do.
+        high = np.minimum.reduce([np.where(np.isnan(bound), np.inf, bound) for bound in bounds])
         high = np.nextafter(high + self.error, np.inf)
         m = high.shape[1] // 2
         return Interval(-high[:, m:], high[:, :m])
@@ -199,6 +209,8 @@ def _envelopes(snapshot, ranges, rows, biases):
     def form(weights, constant):
         return _Form(linear_form(graph, weights), constant, ranges)
 
+    if lower == upper:
+        return [_Envelope(form({lower: rows}, biases), positive, form({lower: 0.0 * identity}, none))]
     flipped = form({upper: -identity, lower: identity}, none)
     found = [_Envelope(form({upper: positive, lower: negative}, biases), positive, flipped)]
     if snapshot.width is None:
@@ -260,6 +272,11 @@ def _slack_of_one_output(snapshot, ranges):
 
 def _sorted(values, group):
     return np.sort(values.reshape(len(values), -1, group), axis=2).reshape(values.shape)
+
+
+def _interval(value):
+    """Of the input, the groups of which only affine layers can read as wholes, the hull."""
+    return value.interval() if isinstance(value, Neighbourhood) else value
 
 
 def _taken(value, rows):

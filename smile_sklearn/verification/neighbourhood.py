@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from smile_sklearn.verification.intervals import Interval
+
 
 class Neighbourhood(NamedTuple):
     """Inputs around n rows in unit coordinates, for one role of Q.
@@ -24,6 +26,15 @@ class Neighbourhood(NamedTuple):
     groups: tuple
     own: tuple
     allowed: tuple
+
+    def interval(self):
+        """Interval of every input by itself, columns of groups included: the hull of what they may become."""
+        low, high = self.low.copy(), self.high.copy()
+        for group, own, allowed in zip(self.groups, self.own, self.allowed, strict=True):
+            columns = list(group.columns)
+            low[:, columns] = np.stack([group.categories[may].min(axis=0) for may in allowed])[own]
+            high[:, columns] = np.stack([group.categories[may].max(axis=0) for may in allowed])[own]
+        return Interval(low, high)
 
     def taken(self, rows):
         """The neighbourhoods of some of the rows."""

@@ -72,7 +72,8 @@ def _ends(snapshot, rows, boxes, graph):
     both = np.concatenate([rows, -rows])
     opens = np.maximum(both, 0.0) * line.slope[:, None]
     if snapshot.width is not None:
-        weights = {snapshot.lower: np.broadcast_to(both, opens.shape), snapshot.width: opens}
+        weights = {snapshot.lower: np.broadcast_to(both, opens.shape)}
+        weights[snapshot.width] = weights.get(snapshot.width, 0.0) + opens  # one node may be both
     elif snapshot.lower == snapshot.upper:
         weights = {snapshot.lower: np.broadcast_to(both, opens.shape)}
     else:
