@@ -26,11 +26,11 @@ from smile_sklearn.properties.domain import InputDomain
 from smile_sklearn.snapshot import NetworkSnapshot
 from smile_sklearn.snapshot.graph import GraphBuilder
 from smile_sklearn.verification.branch_and_bound import ROUND, BranchAndBound
+from smile_sklearn.verification.branching.envelope_bounds import EnvelopeBounds
+from smile_sklearn.verification.branching.regions import Cut, Regions
 from smile_sklearn.verification.difference import Analysis, DifferenceBounds
-from smile_sklearn.verification.envelope_bounds import EnvelopeBounds
 from smile_sklearn.verification.formulations.value import pair_envelope
 from smile_sklearn.verification.mip import MIP
-from smile_sklearn.verification.regions import Cut, Regions
 
 GAP = 1e-4
 COUPLINGS = {"box": ("box",), "shared": ("shared",), "auto": ("box", "shared")}

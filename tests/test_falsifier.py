@@ -20,11 +20,11 @@ from smile_sklearn.certificates import Status
 from smile_sklearn.properties.domain import InputDomain
 from smile_sklearn.snapshot import NetworkSnapshot
 from smile_sklearn.snapshot.graph import GraphBuilder
-from smile_sklearn.verification.envelope_search import worst_pairs
 from smile_sklearn.verification.falsifier import Falsifier
+from smile_sklearn.verification.falsifying.envelope_search import worst_pairs
+from smile_sklearn.verification.falsifying.pair_space import PairSpace
 from smile_sklearn.verification.formulations.value import pair_envelope
 from smile_sklearn.verification.mip import MIP
-from smile_sklearn.verification.pair_space import PairSpace
 
 
 def small_domain():

@@ -8,8 +8,8 @@ from support.random_networks import mixed_domain, mixed_snapshot
 from smile_sklearn.exceptions import UnsupportedError
 from smile_sklearn.snapshot import NetworkSnapshot
 from smile_sklearn.snapshot.graph import Graph, GraphBuilder, Input
+from smile_sklearn.verification.falsifying.gradients import EnvelopeFunction, input_gradient, node_values
 from smile_sklearn.verification.formulations.value import pair_envelope
-from smile_sklearn.verification.gradients import EnvelopeFunction, input_gradient, node_values
 
 COUPLINGS = [("box",), ("shared",), ("box", "shared")]
 

@@ -19,12 +19,12 @@ from support.random_networks import (
 
 from smile_sklearn.exceptions import UnsupportedError
 from smile_sklearn.snapshot.graph import GraphBuilder
-from smile_sklearn.verification import linear_bounds
+from smile_sklearn.verification.branching import linear_bounds
+from smile_sklearn.verification.branching.linear_bounds import GraphBounds
+from smile_sklearn.verification.branching.linear_functions import maximiser_on_regions, maximum_on_regions
+from smile_sklearn.verification.branching.output_bounds import output_bounds, row_bounds
+from smile_sklearn.verification.branching.regions import Boxes, Cut, Regions, whole_domain
 from smile_sklearn.verification.intervals import node_ranges
-from smile_sklearn.verification.linear_bounds import GraphBounds
-from smile_sklearn.verification.linear_functions import maximiser_on_regions, maximum_on_regions
-from smile_sklearn.verification.output_bounds import output_bounds, row_bounds
-from smile_sklearn.verification.regions import Boxes, Cut, Regions, whole_domain
 
 
 def some_regions(relation, seed):

@@ -27,10 +27,10 @@ from smile_sklearn.properties import GloballyRobust, InputDomain, Monotonic
 from smile_sklearn.properties.relation import Premise
 from smile_sklearn.snapshot import GraphBuilder, NetworkSnapshot
 from smile_sklearn.verification.difference import output_slack
-from smile_sklearn.verification.interval_product import IntervalProduct
 from smile_sklearn.verification.intervals import Interval, node_ranges
-from smile_sklearn.verification.local_bounds import LocalBounds
-from smile_sklearn.verification.neighbourhood import neighbourhoods, sum_upper
+from smile_sklearn.verification.local.interval_product import IntervalProduct
+from smile_sklearn.verification.local.local_bounds import LocalBounds
+from smile_sklearn.verification.local.neighbourhood import neighbourhoods, sum_upper
 from smile_sklearn.verification.rounding import matmul_interval
 
 

@@ -12,7 +12,7 @@ from smile_sklearn.snapshot import NetworkSnapshot
 from smile_sklearn.snapshot.graph import Graph, GraphBuilder, Input
 from smile_sklearn.verification import make_verifier
 from smile_sklearn.verification.base import BoundPair, Proof, Verifier
-from smile_sklearn.verification.local_bounds import LocalBounds
+from smile_sklearn.verification.local.local_bounds import LocalBounds
 
 VERIFIERS = ("difference", "closed_form", "branch_and_bound", "mip", "auto")
 

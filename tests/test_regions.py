@@ -8,7 +8,7 @@ from support.networks import relate, related_pairs, unit_box
 from support.random_networks import KINDS, mixed_domain, mixed_relation
 
 from smile_sklearn.properties.domain import InputDomain
-from smile_sklearn.verification.regions import Cut, Regions, whole_domain
+from smile_sklearn.verification.branching.regions import Cut, Regions, whole_domain
 
 
 def unit_pairs(relation, n_pairs=60, seed=0):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smile_sklearn.verification.relaxations import (
+from smile_sklearn.verification.branching.relaxations import (
     difference_line,
     lower_line,
     lower_of_maximum,

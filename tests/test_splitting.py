@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from support.networks import random_snapshot, relate, related_pairs, unit_box
 from support.random_networks import KINDS, mixed_domain, mixed_relation, mixed_snapshot
 
-from smile_sklearn.verification.envelope_bounds import EnvelopeBounds
+from smile_sklearn.verification.branching.envelope_bounds import EnvelopeBounds
+from smile_sklearn.verification.branching.regions import Regions
+from smile_sklearn.verification.branching.splitting import RULES, ReCIPH, gradient_ranges, make_rule
 from smile_sklearn.verification.formulations.value import pair_envelope
-from smile_sklearn.verification.regions import Regions
-from smile_sklearn.verification.splitting import RULES, ReCIPH, gradient_ranges, make_rule
 
 EVERY_RULE = sorted(RULES)
 

@@ -5,15 +5,15 @@ from joblib import Parallel, delayed
 
 from smile_sklearn.snapshot.graph import NODE_TYPES
 from smile_sklearn.verification.base import BoundPair, Proof, Verifier
+from smile_sklearn.verification.branching.envelope_bounds import EnvelopeBounds
+from smile_sklearn.verification.branching.linear_bounds import GraphBounds
+from smile_sklearn.verification.branching.regions import Regions
+from smile_sklearn.verification.branching.search import Attained, Frontier, Search, Tree, expand
+from smile_sklearn.verification.branching.splitting import make_rule
 from smile_sklearn.verification.difference import Analysis
-from smile_sklearn.verification.envelope_bounds import EnvelopeBounds
-from smile_sklearn.verification.linear_bounds import GraphBounds
-from smile_sklearn.verification.regions import Regions
 from smile_sklearn.verification.replay import counterexample_from_unit, sample_pairs
 from smile_sklearn.verification.rounding import absolute_matmul, add_upper
-from smile_sklearn.verification.search import Attained, Frontier, Search, Tree, expand
 from smile_sklearn.verification.sides import epsilon_of, share_of, sides
-from smile_sklearn.verification.splitting import make_rule
 
 ROUND = 1000
 """Subproblems of one part of a search between two looks at all parts."""

@@ -7,8 +7,8 @@ from smile_sklearn.verification.affine_box import AffineEnvelope, affine_box
 from smile_sklearn.verification.bands import band_maximum
 from smile_sklearn.verification.base import BoundPair, Proof, Verifier
 from smile_sklearn.verification.difference import Analysis
+from smile_sklearn.verification.falsifying.pair_space import PairSpace
 from smile_sklearn.verification.formulations.value import pair_envelope
-from smile_sklearn.verification.pair_space import PairSpace
 from smile_sklearn.verification.replay import repair_unit, replay
 from smile_sklearn.verification.rounding import matmul_upper
 from smile_sklearn.verification.sides import epsilon_of, sides

@@ -6,17 +6,17 @@ import numpy as np
 
 from smile_sklearn.snapshot.graph import NODE_TYPES
 from smile_sklearn.verification.base import BoundPair, Proof, Verifier
-from smile_sklearn.verification.envelope_search import climb, repaired
-from smile_sklearn.verification.output_search import search_outputs
-from smile_sklearn.verification.pair_space import PairSpace
+from smile_sklearn.verification.falsifying.envelope_search import climb, repaired
+from smile_sklearn.verification.falsifying.output_search import search_outputs
+from smile_sklearn.verification.falsifying.pair_space import PairSpace
 from smile_sklearn.verification.replay import replay
 
 
 class Falsifier(Verifier):
     """Searches related pairs with a large V, and with an f that breaks the property; proves nothing.
 
-    First V, by gradient steps (:func:`~smile_sklearn.verification.envelope_search.climb`): its largest
-    violation of an exactly related pair is the certificate's ``attained``. A pair on which f breaks the
+    First V, by gradient steps (:mod:`~smile_sklearn.verification.falsifying.envelope_search`): its
+    largest violation of an exactly related pair is the certificate's ``attained``. A pair on which f breaks the
     property has V > epsilon too, so f is searched only where such pairs were found, from them, and
     through ``predict`` alone: its gradient is not known here. A counterexample is repaired and replayed.
 

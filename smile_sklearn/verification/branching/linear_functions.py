@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from smile_sklearn.verification.bands import band_maximiser, band_maximum
-from smile_sklearn.verification.batch_intervals import UNDERFLOW, outward
+from smile_sklearn.verification.branching.batch_intervals import UNDERFLOW, outward
 from smile_sklearn.verification.rounding import gamma
 
 

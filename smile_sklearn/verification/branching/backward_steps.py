@@ -6,8 +6,8 @@ sizes of all that it rounds.
 
 import numpy as np
 
-from smile_sklearn.verification.batch_intervals import leads_of
-from smile_sklearn.verification.relaxations import difference_line, upper_of_maximum
+from smile_sklearn.verification.branching.batch_intervals import leads_of
+from smile_sklearn.verification.branching.relaxations import difference_line, upper_of_maximum
 
 
 class Ledger:

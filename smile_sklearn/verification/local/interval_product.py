@@ -3,7 +3,7 @@
 import numpy as np
 
 from smile_sklearn.verification.intervals import Interval
-from smile_sklearn.verification.neighbourhood import Neighbourhood
+from smile_sklearn.verification.local.neighbourhood import Neighbourhood
 from smile_sklearn.verification.rounding import SMALLEST, absolute_matmul, add_upper, gamma, inflate
 
 

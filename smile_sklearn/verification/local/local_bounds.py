@@ -15,10 +15,10 @@ from smile_sklearn.exceptions import DomainError, UnsupportedError
 from smile_sklearn.properties.relation import UNIT_ROUNDOFF
 from smile_sklearn.snapshot.graph import Affine, Clamp, GroupSort, Input, Sum
 from smile_sklearn.verification.difference import output_slack
-from smile_sklearn.verification.interval_product import IntervalProduct
 from smile_sklearn.verification.intervals import Interval, node_ranges
 from smile_sklearn.verification.linear_form import linear_form
-from smile_sklearn.verification.neighbourhood import Neighbourhood, neighbourhoods
+from smile_sklearn.verification.local.interval_product import IntervalProduct
+from smile_sklearn.verification.local.neighbourhood import Neighbourhood, neighbourhoods
 from smile_sklearn.verification.rounding import SMALLEST, absolute_matmul, add_upper, inflate
 
 BLOCK = 256

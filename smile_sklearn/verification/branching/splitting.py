@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from smile_sklearn.snapshot.graph import Affine, Clamp, GroupSort
-from smile_sklearn.verification.regions import Cut
+from smile_sklearn.verification.branching.regions import Cut
 
 
 class SplittingRule(ABC):
@@ -32,7 +32,7 @@ class SplittingRule(ABC):
         """
 
     def cuts(self, regions, bounds, envelope, relation):
-        """Choose one cut for every region, a :class:`~smile_sklearn.verification.regions.Cut`."""
+        """Choose one cut for every region, a :class:`~smile_sklearn.verification.branching.regions.Cut`."""
         widths = regions.widths(relation)
         scores = np.where(widths > 0, self.scores(regions, bounds, envelope, widths), -1.0)
         # A score that overflowed must not hide the others.

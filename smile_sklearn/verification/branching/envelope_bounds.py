@@ -8,7 +8,7 @@ For a row w of the head, :math:`\sigma_i = sign(w_i)`, :math:`q = hi - lo` and :
     V_{shared} &= \sum_i |w_i| \max(0, \sigma_i dlo_i, \sigma_i dhi_i)
 
 m lies between two lines in q, the maximum below a plane in dlo and dhi; what remains is linear in the
-nodes and is pushed back to the input (:mod:`~smile_sklearn.verification.linear_bounds`). With both
+nodes and is pushed back to the input (:mod:`~smile_sklearn.verification.branching.linear_bounds`). With both
 couplings each unit takes, region by region, the one whose interval bound is the smaller: V is the sum of
 the smaller of the two.
 """
@@ -18,15 +18,15 @@ from typing import NamedTuple
 import numpy as np
 
 from smile_sklearn.properties.relation import UNIT_ROUNDOFF
-from smile_sklearn.verification.batch_intervals import UNDERFLOW, outward
-from smile_sklearn.verification.intervals import Interval
-from smile_sklearn.verification.linear_bounds import GraphBounds, in_chunks
-from smile_sklearn.verification.linear_functions import (
+from smile_sklearn.verification.branching.batch_intervals import UNDERFLOW, outward
+from smile_sklearn.verification.branching.linear_bounds import GraphBounds, in_chunks
+from smile_sklearn.verification.branching.linear_functions import (
     maximiser_on_regions,
     maximum_on_boxes,
     maximum_on_regions,
 )
-from smile_sklearn.verification.relaxations import lower_line, upper_line, upper_of_three
+from smile_sklearn.verification.branching.relaxations import lower_line, upper_line, upper_of_three
+from smile_sklearn.verification.intervals import Interval
 from smile_sklearn.verification.rounding import gamma
 
 MIXED_SHARES = (0.25, 0.5, 0.75)

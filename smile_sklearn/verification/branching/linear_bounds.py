@@ -6,8 +6,9 @@ A linear function of nodes is pushed back through the graph until it stands over
           a \cdot p' + b \cdot p'' + constant \quad \text{on each region}
 
 Affine layers and sums are passed exactly, a clamp or a sort by the planes of
-:mod:`~smile_sklearn.verification.relaxations`. Where both copies of a unit appear with opposite signs,
-their common part is a difference of units, which is relaxed as such if that leaves the smaller gap.
+:mod:`~smile_sklearn.verification.branching.relaxations`. Where both copies of a unit appear with
+opposite signs, their common part is a difference of units, which is relaxed as such if that leaves the
+smaller gap.
 
 Arrays have the axes (copy, region, function, unit): one copy for functions of one input, two for pairs.
 
@@ -21,8 +22,8 @@ import numpy as np
 
 from smile_sklearn.exceptions import UnsupportedError
 from smile_sklearn.snapshot.graph import Affine, Clamp, GroupSort, Input, Sum
-from smile_sklearn.verification.backward_steps import Ledger, end_at, through_clamp, through_sort
-from smile_sklearn.verification.batch_intervals import (
+from smile_sklearn.verification.branching.backward_steps import Ledger, end_at, through_clamp, through_sort
+from smile_sklearn.verification.branching.batch_intervals import (
     UNDERFLOW,
     Layer,
     clamp_difference,
@@ -31,15 +32,15 @@ from smile_sklearn.verification.batch_intervals import (
     outward,
     sum_of,
 )
-from smile_sklearn.verification.intervals import Interval
-from smile_sklearn.verification.linear_functions import LinearBound, maximum_on_boxes
-from smile_sklearn.verification.regions import Boxes
-from smile_sklearn.verification.relaxations import (
+from smile_sklearn.verification.branching.linear_functions import LinearBound, maximum_on_boxes
+from smile_sklearn.verification.branching.regions import Boxes
+from smile_sklearn.verification.branching.relaxations import (
     lower_line,
     lower_of_maximum,
     upper_line,
     upper_of_maximum,
 )
+from smile_sklearn.verification.intervals import Interval
 from smile_sklearn.verification.rounding import gamma
 
 CELLS = 2**22

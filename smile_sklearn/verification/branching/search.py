@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from smile_sklearn.verification.envelope_bounds import EnvelopeBounds
+from smile_sklearn.verification.branching.envelope_bounds import EnvelopeBounds
+from smile_sklearn.verification.branching.regions import Cut, Regions
 from smile_sklearn.verification.formulations.value import pair_envelope
-from smile_sklearn.verification.regions import Cut, Regions
 from smile_sklearn.verification.replay import repair_unit
 from smile_sklearn.verification.rounding import add_upper
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from smile_sklearn.verification.batch_intervals import UNDERFLOW, outward
-from smile_sklearn.verification.envelope_bounds import gap_ranges
+from smile_sklearn.verification.branching.batch_intervals import UNDERFLOW, outward
+from smile_sklearn.verification.branching.envelope_bounds import gap_ranges
+from smile_sklearn.verification.branching.linear_bounds import GraphBounds, in_chunks
+from smile_sklearn.verification.branching.linear_functions import maximum_on_boxes
+from smile_sklearn.verification.branching.relaxations import upper_line
 from smile_sklearn.verification.intervals import Interval
-from smile_sklearn.verification.linear_bounds import GraphBounds, in_chunks
-from smile_sklearn.verification.linear_functions import maximum_on_boxes
-from smile_sklearn.verification.relaxations import upper_line
 from smile_sklearn.verification.rounding import gamma
 
 

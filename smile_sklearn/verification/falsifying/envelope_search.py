@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from smile_sklearn.verification.falsifying.gradients import EnvelopeFunction
+from smile_sklearn.verification.falsifying.pair_space import PairSpace
 from smile_sklearn.verification.formulations.value import pair_envelope
-from smile_sklearn.verification.gradients import EnvelopeFunction
-from smile_sklearn.verification.pair_space import PairSpace
 from smile_sklearn.verification.replay import repair_unit
 from smile_sklearn.verification.sides import epsilon_of, sides
 

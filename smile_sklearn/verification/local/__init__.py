@@ -1,0 +1,1 @@
+"""Bounds of f around given rows, for the local rule of ``predict_with_certificate``."""
