@@ -104,8 +104,12 @@ class Premise:
 
         Returns
         -------
-        lower, upper : (n_features,) arrays within [-1, 1]; an end that is 0 stays exactly 0
+        lower, upper : (n_features,) read-only arrays within [-1, 1]; an end that is 0 stays exactly 0
         """
+        return self._unit_delta
+
+    @cached_property
+    def _unit_delta(self):
         # With l the lower bound and w = scale, p = fl(s / w), s = fl(x - l) <= w. By the two forms
         # of the rounding model, s = (x - l) / (1 + e) and p = s / w * (1 + e') with |e|, |e'| <= u,
         # hence |p - (x - l) / w| = (s / w) |e' - e| < 2u as s / w <= 1 (underflow happens only for
@@ -120,7 +124,10 @@ class Premise:
         lower = np.where(self.domain.in_group, self.delta_lower, lower) + 0.0
         upper = np.where(self.domain.in_group, self.delta_upper, upper) + 0.0
         constant = self.domain.scale == 0
-        return np.where(constant, 0.0, lower), np.where(constant, 0.0, upper)
+        ends = np.where(constant, 0.0, lower), np.where(constant, 0.0, upper)
+        for end in ends:
+            end.setflags(write=False)
+        return ends
 
     def contains(self, first, second):
         """(n,) bool: pairs of the domain that Q relates, the difference rounded once.

@@ -16,9 +16,10 @@ class Falsifier(Verifier):
     """Searches related pairs with a large V, and with an f that breaks the property; proves nothing.
 
     First V, by gradient steps (:mod:`~smile_sklearn.verification.falsifying.envelope_search`): its
-    largest violation of an exactly related pair is the certificate's ``attained``. A pair on which f breaks the
-    property has V > epsilon too, so f is searched only where such pairs were found, from them, and
-    through ``predict`` alone: its gradient is not known here. A counterexample is repaired and replayed.
+    largest violation of an exactly related pair is the certificate's ``attained``. A pair on which f
+    breaks the property has V > epsilon too, so f is searched only where such pairs were found, from
+    them, and through ``predict`` alone: its gradient is not known here. A counterexample is repaired and
+    replayed.
 
     Parameters
     ----------

@@ -198,7 +198,8 @@ def affine_error(weight, bias, magnitude, incoming):
     absolute = add_upper(absolute_matmul(weight, add_upper(magnitude, incoming)), np.abs(bias))
     rounding = inflate(gamma(n_terms) * absolute, n_terms)
     # Each product may also underflow, once.
-    return add_upper(absolute_matmul(weight, incoming), rounding, np.full(len(bias), n_terms * SMALLEST))
+    own = add_upper(rounding, np.full(len(bias), n_terms * SMALLEST))
+    return add_upper(absolute_matmul(weight, incoming), own) if incoming.any() else own
 
 
 def _unknown(node):

@@ -103,6 +103,10 @@ class Problem(NamedTuple):
     bound: float
 
 
+PATIENCE = 4
+"""By how many the undecided parts may outnumber the decided ones before enumeration is given up."""
+
+
 def _search(analysis, couplings, door, parts):
     """The search over the parts if difference bounds leave few of them open, else over the whole relation.
 
@@ -110,10 +114,17 @@ def _search(analysis, couplings, door, parts):
     ``benchmarks/mip_against_paper.py``: 6 of 13 parts open, 2 solved, 1.4 times faster than the whole;
     21 of 21 open, 21 solved, 9 times slower.
     """
-    search = _Search(analysis, couplings, door, parts)
-    if parts == WHOLE or 2 * search.n_undecided() <= len(search.problems):
+    search = _Search(analysis, couplings, door)
+    for part in parts:
+        search.add(part)
+        n_open = search.n_undecided()
+        if parts != WHOLE and 2 * n_open - len(search.problems) > PATIENCE:
+            break
+    if parts == WHOLE or 2 * n_open <= len(search.problems):
         return search
-    return _Search(analysis, couplings, door, WHOLE)
+    whole = _Search(analysis, couplings, door)
+    whole.add(*WHOLE)
+    return whole
 
 
 class _Search:
@@ -128,21 +139,29 @@ class _Search:
         Largest violation of V that a related pair was seen to have.
     """
 
-    def __init__(self, analysis, couplings, door, parts):
-        self.snapshot, self.relation = analysis.snapshot, analysis.relation
-        self.couplings, self.door, self._answers = couplings, door, {}
-        refined = [PairAnalysis(analysis, part.group_pairs(self.relation)) for part in parts]
-        self.problems = [
-            Problem(margin, sign, part, known, difference_bound(known, couplings, margin, sign))
-            for sign in sides(self.relation)
-            for margin in range(len(analysis.margins))
-            for part, known in zip(parts, refined, strict=True)
-        ]
-        # A part may be tiny next to the relation, and its model is scaled to its own ranges; in a fuzz HiGHS
-        # once lost 2e-11 of a part of size 5e-11, in presolve. No part gets less slack than this.
-        sizes = [problem.bound for problem in self.problems if 0.0 < problem.bound < np.inf]
-        self._least_slack = DUAL_TOLERANCE * max(sizes, default=0.0)
+    def __init__(self, analysis, couplings, door):
+        self.analysis, self.snapshot, self.relation = analysis, analysis.snapshot, analysis.relation
+        self.couplings, self.door, self.problems, self._answers = couplings, door, [], {}
         self.worst, self._pair = self._sampled(analysis.margins)
+
+    def add(self, part):
+        """Take on the maximisations of one part: of every margin and side."""
+        known = PairAnalysis(self.analysis, part.group_pairs(self.relation))
+        self.problems += [
+            Problem(margin, sign, part, known, difference_bound(known, self.couplings, margin, sign))
+            for sign in sides(self.relation)
+            for margin in range(len(self.analysis.margins))
+        ]
+
+    @property
+    def least_slack(self):
+        """No part gets less slack than this, output units.
+
+        A part may be tiny next to the relation, and its model is scaled to its own ranges; in a fuzz HiGHS
+        once lost 2e-11 of a part of size 5e-11, in presolve.
+        """
+        sizes = [problem.bound for problem in self.problems if 0.0 < problem.bound < np.inf]
+        return DUAL_TOLERANCE * max(sizes, default=0.0)
 
     @property
     def answers(self):
@@ -158,7 +177,7 @@ class _Search:
             n_jobs = min(len(wave), effective_n_jobs(verifier.n_jobs))
             remaining = context.remaining()
             share = None if remaining is None else remaining * min(1.0, n_jobs / self._n_open())
-            limits = (share, verifier.node_limit, verifier.cut_threshold, self._least_slack)
+            limits = (share, verifier.node_limit, verifier.cut_threshold, self.least_slack)
             found = Parallel(n_jobs=n_jobs)(
                 delayed(solve_problem)(
                     self.door, self.couplings, self.problems[number], self.relation, *limits

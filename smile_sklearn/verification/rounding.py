@@ -56,25 +56,22 @@ def matmul_interval(weight, low, high):
     and their sum, at most ``gamma_{n+1}`` times the absolute sum, itself computed. The lower one is
     its mirror image. All products with W+ are one matrix product, so that W is read once.
     """
-    low, high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
-    ends = np.stack([low, high, np.abs(low), np.abs(high), low != 0, high != 0], axis=1)
+    ends = np.array([low, high, np.abs(low), np.abs(high), low != 0, high != 0], dtype=np.float64).T
     positive, negative = np.maximum(weight, 0.0) @ ends, np.minimum(weight, 0.0) @ ends
+    # Columns: the upper end, and the negated lower one.
+    value = (positive[:, :2] + negative[:, 1::-1])[:, ::-1] * _UP_AND_DOWN
+    magnitude = positive[:, 3:1:-1] - negative[:, 2:4]
     n_terms = 2 * weight.shape[1]
-    above = _end(positive[:, [1, 3, 5]], negative[:, [0, 2, 4]], n_terms)
-    below = _end(-positive[:, [0, 2, 4]], -negative[:, [1, 3, 5]], n_terms, sign=-1.0)
-    return -below, above
-
-
-def _end(positive, negative, n_terms, sign=1.0):
-    """One end from the columns (end, |end|, end != 0) of both products; ``sign`` undoes a negation."""
-    value = positive[:, 0] + negative[:, 0]
-    magnitude = sign * (positive[:, 1] - negative[:, 1])
     slack = gamma(2 * n_terms + 4) * magnitude + n_terms * SMALLEST
-    # Whether any product is truly nonzero, decided on the factors: a product may underflow, but a
-    # sum of weights of one sign times ones does not vanish.
-    touched = ~(sign * (positive[:, 2] - negative[:, 2]) <= 0)  # NaN, of an infinite weight, counts
-    bound = np.where(touched, np.nextafter(value + slack, np.inf), 0.0)
-    return np.where(np.isnan(bound), np.inf, bound)  # overflow proves nothing
+    # Whether any product is truly nonzero, decided on the factors: a product may underflow, but a sum of
+    # weights of one sign times ones does not vanish. NaN, of an infinite weight, counts as touched.
+    untouched = positive[:, 5:3:-1] - negative[:, 4:6] <= 0
+    bound = np.where(untouched, 0.0, np.nextafter(value + slack, np.inf))
+    bound = np.where(np.isnan(bound), np.inf, bound)  # overflow proves nothing
+    return -bound[:, 1], bound[:, 0]
+
+
+_UP_AND_DOWN = np.array([1.0, -1.0])
 
 
 def absolute_matmul(weight, magnitude):
