@@ -15,8 +15,8 @@ from smile_sklearn.properties.robust import GloballyRobust
 from smile_sklearn.snapshot import NetworkSnapshot
 from smile_sklearn.verification.base import applicable_couplings
 from smile_sklearn.verification.intervals import Interval
-from smile_sklearn.verification.local_bounds import LocalBounds
-from smile_sklearn.verification.neighbourhood import sum_upper
+from smile_sklearn.verification.local.local_bounds import LocalBounds
+from smile_sklearn.verification.local.neighbourhood import sum_upper
 
 # --- what is evaluated, once ----------------------------------------------------------------------
 

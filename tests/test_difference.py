@@ -364,9 +364,12 @@ def test_what_may_overflow_is_never_called_held(place, value):
     node = builder.clamp(arrays["clamp"], np.full(2, np.inf), node)
     low = builder.affine(arrays["last weight"], zeros, node)
     gap = builder.affine(np.zeros((2, 2)), arrays["width"])
-    snapshot = NetworkSnapshot(
-        _with_sum(builder, low, gap), low, 5, gap, arrays["head"], arrays["head bias"], (), domain
-    )
+    parts = (_with_sum(builder, low, gap), low, 5, gap, arrays["head"], arrays["head bias"], (), domain)
+    if place == "clamp" and np.isnan(value):
+        with pytest.raises(ValueError, match="lower <= upper"):
+            NetworkSnapshot(*parts)
+        return
+    snapshot = NetworkSnapshot(*parts)
     pairs = attack.random_pairs(relate(domain, [1.0, 1.0]), 300, np.random.default_rng(0), corners=True)
     with np.errstate(all="ignore"):
         predict = deployed(snapshot, lambda inputs: np.full((len(inputs), 2), 1e200))
