@@ -573,6 +573,13 @@ class TestSolver:
         for broken in (
             problems[1:],  # an ordered pair is missing
             [item for item in problems if item["pair"]["first"] != item["pair"]["second"]],  # others move
+        ):
+            document["proof"]["problems"] = broken
+            assert first_failure(json.dumps(document), snapshot) == "bound"
+            # A search that ends at a violation leaves pairs out, and claims no bound.
+            nothing = {**document, "bound": "inf", "variation": "inf", "status": "UNKNOWN"}
+            assert check(json.dumps(nothing), snapshot).passed
+        for broken in (
             [{**problems[0], "pair": {"group": 0, "first": 0, "second": 7}}, *problems[1:]],
             [{**problems[0], "pair": {"group": 5, "first": 0, "second": 0}}, *problems[1:]],
             [{**problems[0], "pair": {"group": 0, "first": True, "second": 0}}, *problems[1:]],

@@ -11,7 +11,7 @@ from support.networks import crossing, hand_drawn, unit_box
 from support.random_networks import mixed_domain, mixed_snapshot
 
 from smile_sklearn import GloballyRobust, SMiLERegressor
-from smile_sklearn.exceptions import CertificateError
+from smile_sklearn.exceptions import CertificateError, DomainError
 from smile_sklearn.properties import InputDomain
 from smile_sklearn.snapshot import Affine, Clamp, Graph, GraphBuilder, NetworkSnapshot
 
@@ -135,6 +135,59 @@ def test_what_is_no_snapshot_is_refused(tmp_path):
     np.savez(path, header=np.array(json.dumps({"format": "smile_sklearn.snapshot/99"})))
     with pytest.raises(CertificateError, match="format"):
         NetworkSnapshot.load(path)
+
+
+def rewritten(path, change):
+    """The file with its header and arrays changed in place."""
+    with np.load(path) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    header = json.loads(str(arrays.pop("header")))
+    change(header, arrays)
+    np.savez(path, header=np.array(json.dumps(header)), **arrays)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda header, arrays: header["nodes"][0][1].update(size=2.0),
+        lambda header, arrays: header["nodes"][0][1].update(size=True),
+        lambda header, arrays: header["nodes"][1][1].update(source=False),
+        lambda header, arrays: header["nodes"][1][1].update(source="0"),
+        lambda header, arrays: header.update(lower=float(header["lower"])),
+        lambda header, arrays: header.update(width=float(header["width"])),
+        lambda header, arrays: header.update(reads=[0.0, 3]),
+        lambda header, arrays: header.update(reads=[False, 3]),
+        lambda header, arrays: header.update(reads=header["reads"][::-1]),
+        lambda header, arrays: header.update(n_arrays=float(header["n_arrays"])),
+        lambda header, arrays: header.update(note="of no meaning"),
+        lambda header, arrays: header["domain"].update(
+            integer=[float(j) for j in header["domain"]["integer"]]
+        ),
+        lambda header, arrays: arrays.update(array_0=arrays["array_0"].astype(np.float32)),
+        lambda header, arrays: arrays.update(array_0=arrays["array_0"] + 5j),
+        lambda header, arrays: arrays.update(array_1=(arrays["array_1"] * 0).astype(int)),
+        lambda header, arrays: arrays.update(array_1=arrays["array_1"].astype(str)),
+        lambda header, arrays: arrays.update(array_99=np.zeros(3)),
+    ],
+)
+def test_a_file_holds_what_save_writes_and_nothing_else(tmp_path, change):
+    path = tmp_path / "model.npz"
+    snapshot(1).save(path)
+    rewritten(path, lambda header, arrays: None)
+    assert NetworkSnapshot.load(path).digest == snapshot(1).digest
+    rewritten(path, change)
+    with pytest.raises((CertificateError, DomainError)):
+        NetworkSnapshot.load(path)
+
+
+@pytest.mark.parametrize("ends", [(5.0, 1.0), (np.inf, 1.0), (0.0, -np.inf), (np.nan, 1.0), (0.0, np.nan)])
+def test_a_clamp_whose_ends_cross_is_refused(ends):
+    builder = GraphBuilder(1)
+    node = builder.clamp(
+        np.array([0.0, ends[0]]), np.array([0.0, ends[1]]), builder.affine(np.ones((2, 1)), np.zeros(2))
+    )
+    with pytest.raises(ValueError, match="lower <= upper"):
+        NetworkSnapshot(builder.build(), node, node, None, np.ones((1, 2)), np.zeros(1), (), unit_box(1))
 
 
 def test_shapes_that_do_not_fit_are_refused():

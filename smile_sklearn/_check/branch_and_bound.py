@@ -16,6 +16,7 @@ from smile_sklearn._check.compare import (
     derivation_of,
     interval_text,
     join_sides,
+    read_couplings,
     read_interval,
     violation_of,
 )
@@ -36,22 +37,18 @@ FEW = 24
 DEPTH = 24
 """How often a leaf is split further, at most, before it counts as not proved."""
 
-EXTRA = 4096
-"""Splits of our own that are made for one side, besides as many as its tree has leaves."""
-
-_COUPLINGS = (["box"], ["shared"], ["box", "shared"])
 _ITEM = {"margin", "side", "bound", "tree"}
 
 
 def check_branch_and_bound(journal, claim, network, pairs):
     """Walk the tree of every side and prove its leaves; then compare what they give with the claim."""
-    couplings = claim.proof.get("couplings")
-    if couplings not in _COUPLINGS or ", ".join(couplings) != claim.coupling:
-        raise CheckFailure(f"the proof must name its couplings {claim.coupling!r}, got {couplings!r}")
+    couplings = read_couplings(claim)
+    if claim.proof.get("couplings") != list(couplings):
+        raise CheckFailure(f"the proof must name its couplings {list(couplings)}")
     if not check_coupling(journal, couplings, network.snapshot, pairs):
         return
     sides, derivation = _read_sides(claim.proof.get("sides"), network), derivation_of(network, pairs)
-    prover = None if derivation is None else Prover(network, pairs, tuple(couplings), derivation.slack)
+    prover = None if derivation is None else Prover(network, pairs, couplings, derivation.slack)
     proved = {}
     for key, side in sides.items():
         bound, name = side["bound"], f"margin {key[1]}, {key[0]}"
@@ -60,11 +57,13 @@ def check_branch_and_bound(journal, claim, network, pairs):
         outcome = journal.take(
             "tree",
             lambda key=key, side=side: (
-                0 if prover is None else prover.prove(key, side["bound"], side["tree"])
+                0 if prover is None else prover.prove(key, side["bound"], side["tree"], journal.effort)
             ),
             lambda count, name=name, bound=bound: f"{name}: {count} leaves prove at most {shown(bound)}",
         )
-        proved[key] = math.inf if outcome is None else bound
+        if outcome is None:
+            return  # the other sides could not make up for it
+        proved[key] = bound
     ours = join_sides(proved, network, pairs)
     theirs = read_interval(claim.proof.get("bounds"), "the bounds of the proof")
     inside = theirs[0] <= ours[0] and ours[1] <= theirs[1]
@@ -121,7 +120,7 @@ class Prover:
         self._network, self._couplings, self._slack = network, couplings, slack
         self._maps, self._cutter = LinearMaps(network), Cutter(pairs)
 
-    def prove(self, key, claimed, tree, extra=EXTRA):
+    def prove(self, key, claimed, tree, effort):
         """Prove the bound of one side on all leaves of its tree; return their number.
 
         Parameters
@@ -130,8 +129,8 @@ class Prover:
             "upper" or "lower", and the margin.
         claimed : Fraction or inf
         tree : list
-        extra : int
-            Splits that may be made besides as many as the tree has leaves.
+        effort : Effort
+            What may still be spent on splits of our own; a leaf of the tree adds one.
 
         Raises
         ------
@@ -151,14 +150,14 @@ class Prover:
             bound - slack,
             float((bound + slack).floats[0]),
         )
-        budget = extra
         while batch := list(islice(walk, BATCH)):
             count += len(batch)
-            budget = self._prove_regions(task, batch, budget + len(batch))
+            effort.splits += len(batch)
+            self._prove_regions(task, batch, effort)
         return count
 
-    def _prove_regions(self, task, batch, budget):
-        """Bound (number, region) pairs, depth first; return what is left of the budget of splits."""
+    def _prove_regions(self, task, batch, effort):
+        """Bound (number, region) pairs, depth first."""
         waiting = [(origin, region, 0) for origin, region in batch]
         while waiting:
             # Depth first in small steps once leaves have failed: a false claim is then found out early.
@@ -167,20 +166,19 @@ class Prover:
             del waiting[-size:]
             bounds = task.envelope.bounds([region for _, region, _ in current], task.enough)
             failed = np.flatnonzero(~(bounds.value <= task.enough)).tolist()
-            budget -= len(failed)
+            effort.splits -= len(failed)
             if failed:
                 self._refute(task, [current[place] for place in failed], bounds, failed)
             for place in failed:
                 origin, region, depth = current[place]
                 parts = () if depth == DEPTH else self._split(region, bounds, place, depth)
-                if not parts or budget < 0:
+                if not parts or effort.splits < 0:
                     excess = (bounds.value[[place]] - task.enough).fraction()
                     raise CheckFailure(
                         f"the leaf at node {origin} is not proved: after {depth} more splits a part of it is "
                         f"bounded by {shown(excess)} more than claimed"
                     )
                 waiting += [(origin, part, depth + 1) for part in parts if part is not None]
-        return budget
 
     def _refute(self, task, failed, bounds, places):
         """Give up at once where a pair of a region has more than is claimed."""

@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from smile_sklearn._check.report import CheckFailure
+from smile_sklearn._check.report import CheckFailure, shown
 from smile_sklearn.certificates import FORMAT, RIGOR, Certificate, Status
 
 _TEXT = ("name", "statement", "status", "rigor", "verifier", "coupling", "digest")
@@ -88,12 +88,22 @@ def _claim(data):
         raise CheckFailure("got a counterexample that is no object")
     if data["status"] not in Status.__members__ or data["rigor"] not in RIGOR:
         raise CheckFailure(f"got status {data['status']!r} and rigor {data['rigor']!r}, which are not known")
-    return Claim(
+    claim = Claim(
         **{name: data[name] for name in (*_TEXT, "domain", "proof", "counterexample")},
         **{name: number(data[name], name) for name in _NUMBERS},
         attained=-math.inf if data["attained"] == "-inf" else finite(data["attained"], "attained"),
-        parts=tuple(_claim(part) for part in data["parts"]),
+        parts=tuple(_part(part) for part in data["parts"]),
     )
+    # Where nothing is claimed there may be no slack either: the forward pass may overflow.
+    if claim.slack < 0 or (claim.slack == math.inf and claim.bound < math.inf):
+        raise CheckFailure(f"got a slack of {shown(claim.slack)} for a bound of {shown(claim.bound)}")
+    return claim
+
+
+def _part(data):
+    if isinstance(data, dict) and data.get("parts"):
+        raise CheckFailure("a part of a certificate has parts of its own")
+    return _claim(data)
 
 
 def _refuse_constant(token):

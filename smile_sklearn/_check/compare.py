@@ -11,6 +11,18 @@ ROUNDING = Fraction(1, 2**48)
 """Relative distance within which floats computed from the same numbers agree."""
 
 
+COUPLINGS = (("box",), ("shared",), ("box", "shared"))
+"""What a proof may rest on; any other list, a repeated name included, is refused."""
+
+
+def read_couplings(claim):
+    """The couplings that the certificate names, one of `COUPLINGS`."""
+    for names in COUPLINGS:
+        if claim.coupling == ", ".join(names):
+            return names
+    raise CheckFailure(f"got the coupling {claim.coupling!r}, expected 'box', 'shared' or 'box, shared'")
+
+
 def check_coupling(journal, names, snapshot, pairs):
     """The shared coupling applies only if Q holds equal all that the backbone reads."""
     if "shared" not in names:

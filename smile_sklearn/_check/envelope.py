@@ -168,7 +168,7 @@ class Envelope:
 
     def _moves(self, batch):
         """Intervals of dlo, dhi and dgap in the direction that raises the output, by lemma 3."""
-        names = ("lower",) if self._couplings == ("box",) else ("lower", "upper", "gap")
+        names = ("lower", "upper", "gap") if "shared" in self._couplings else ("lower",)
         ranges = [self._directed(batch.difference_range(getattr(self._maps, name))) for name in names]
         return Moves(*ranges).closed() if len(ranges) == 3 else Moves(*ranges, None, None)
 
@@ -195,7 +195,7 @@ class Envelope:
         return Moves(*ranges).closed()
 
     def _rise(self, batch, moves, judge):
-        if self._couplings == ("box",):
+        if "shared" not in self._couplings:
             return self._box(batch, moves.lower)
         shared = self._shared(moves, judge)
         if "box" not in self._couplings:

@@ -153,6 +153,9 @@ def _limits(node):
     lower, upper = np.asarray(node.lower), np.asarray(node.upper)
     if np.isnan(lower).any() or np.isnan(upper).any() or (lower == np.inf).any() or (upper == -np.inf).any():
         raise CheckFailure("a clamp of the model has bounds that are no bounds")
+    if (lower > upper).any():
+        # Everything here takes a clamp to pass on what lies between its ends.
+        raise CheckFailure("a clamp of the model has a lower end above its upper end")
     has_lower, has_upper = np.isfinite(lower), np.isfinite(upper)
     return Limits(
         Exact.of(np.where(has_lower, lower, 0.0)),

@@ -8,7 +8,7 @@ import numpy as np
 
 from smile_sklearn._check.claim import finite, row
 from smile_sklearn._check.exact import Exact
-from smile_sklearn._check.report import CheckFailure, shown
+from smile_sklearn._check.report import CheckFailure, exactly
 
 UNIT_ROUNDOFF = Fraction(1, 2**53)
 
@@ -79,21 +79,33 @@ class RelatedPairs:
 
     def sentence(self):
         """What is proved, in raw units and the checker's own words."""
+        alike = {}
+        for feature, ends in enumerate(zip(self.delta_lower, self.delta_upper, strict=True)):
+            if any(ends):
+                alike.setdefault(ends, []).append(feature)
+        # Every feature is named: one that is left out could be one that hardly moves.
         moving = [
-            f"{self._label(j)} in [{shown(low)}, {shown(high)}]"
-            for j, (low, high) in enumerate(zip(self.delta_lower, self.delta_upper, strict=True))
-            if low != 0 or high != 0
+            f"{self._labels(features)} in [{exactly(low)}, {exactly(high)}]"
+            for (low, high), features in alike.items()
         ]
-        listed = ", ".join(moving[:6]) + (f", ... ({len(moving)} features)" if len(moving) > 6 else "")
         ends = [
-            infinite if end is None else f"{shown(end)}"
+            infinite if end is None else exactly(end)
             for end, infinite in ((self.epsilon_lower, "-inf"), (self.epsilon_upper, "inf"))
         ]
-        return f"x' - x'': {listed or 'none'}, others 0; then f(x') - f(x'') in [{', '.join(ends)}]"
+        return (
+            f"x' - x'': {'; '.join(moving) or 'none'}; others 0; then f(x') - f(x'') in [{', '.join(ends)}]"
+        )
 
-    def _label(self, feature):
+    def _labels(self, features):
         names = self.domain.feature_names
-        return f"x{feature}" if names is None else names[feature]
+        if names is not None:
+            # In quotes, or a name could imitate the rest of the line.
+            return ", ".join(repr(names[feature]) for feature in features)
+        known = set(features)
+        starts = [j for j in features if j - 1 not in known]
+        stops = [j for j in features if j + 1 not in known]
+        runs = zip(starts, stops, strict=True)
+        return ", ".join(f"x{first}" if first == last else f"x{first} to x{last}" for first, last in runs)
 
 
 def rebuild_pairs(data, domain):

@@ -161,12 +161,15 @@ class NetworkSnapshot:
             header = json.loads(str(archive["header"]))
             if header.get("format") != FORMAT:
                 raise CertificateError(f"Got format {header.get('format')!r}, expected {FORMAT!r}.")
-            arrays = iter([archive[f"array_{index}"] for index in range(header["n_arrays"])])
+            arrays = iter(_stored_arrays(archive, header["n_arrays"]))
         nodes = []
         for kind_name, fields in header["nodes"]:
             kind = _KINDS[kind_name]
+            _check_whole(fields.values(), f"{kind_name} node")
             nodes.append(kind(**fields, **{name: next(arrays) for name in _ARRAYS[kind]}))
-        return cls(
+        _check_whole([header["lower"], header["upper"], *header["reads"]], "list of ends and features")
+        _check_whole([] if header["width"] is None else [header["width"]], "width")
+        snapshot = cls(
             graph=Graph(tuple(nodes)),
             lower=header["lower"],
             upper=header["upper"],
@@ -176,6 +179,10 @@ class NetworkSnapshot:
             reads=tuple(header["reads"]),
             domain=InputDomain.from_dict(header["domain"]),
         )
+        if snapshot._serialise()[0] != json.dumps(header, sort_keys=True):
+            # The digest covers the header that would be written, so it must be the one that was read.
+            raise CertificateError(f"Got {path!s}, whose header is not as snapshot_.save() writes it.")
+        return snapshot
 
     def _serialise(self):
         """Canonical JSON header and the list of arrays: one form for file and digest."""
@@ -207,11 +214,34 @@ class NetworkSnapshot:
             raise ValueError(
                 f"Got a head bias of shape {self.head_bias.shape} for weights {self.head_weight.shape}."
             )
+        clamps = {index: node for index, node in enumerate(nodes) if isinstance(node, Clamp)}
+        crossed = [index for index, node in clamps.items() if not (node.lower <= node.upper).all()]
+        if crossed:
+            # min(max(x, lower), upper) would be the constant upper; no bound is made for that, nor for NaN.
+            raise ValueError(f"Got the clamps {crossed} with lower > upper, expected lower <= upper.")
         if self.width is not None:
             upper = nodes[self.upper]
             if not isinstance(upper, Sum) or (upper.first, upper.second) != (self.lower, self.width):
                 # The box bound composes w with lo's last layer on the strength of hi = lo + width.
                 raise ValueError("With a width, the upper node must be Sum(lower, width).")
+
+
+def _stored_arrays(archive, n_arrays):
+    _check_whole([n_arrays], "number of arrays")
+    arrays = [archive[f"array_{index}"] for index in range(n_arrays)]
+    alien = {str(array.dtype) for array in arrays if array.dtype.kind != "f" or array.dtype.itemsize != 8}
+    if alien or len(archive.files) != n_arrays + 1:
+        raise CertificateError(
+            f"Got {len(archive.files) - 1} arrays, not of float64: {sorted(alien)}; "
+            f"expected {n_arrays} of float64."
+        )
+    return arrays
+
+
+def _check_whole(values, what):
+    # 2.0 and true would pass for 2 and 1, and the digest would not tell them apart.
+    if not all(type(value) is int for value in values):
+        raise CertificateError(f"Got a {what} with {list(values)}, expected whole numbers.")
 
 
 def frozen_graph(graph):
