@@ -152,4 +152,4 @@ def _clamp_difference(node, difference, source):
 
 
 def _tensor(array, device):
-    return torch.as_tensor(np.asarray(array, dtype=np.float64), device=device)
+    return torch.tensor(np.asarray(array, dtype=np.float64), device=device)  # a copy: arrays are read-only
