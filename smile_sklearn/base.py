@@ -172,7 +172,8 @@ class BaseSMiLE(CertifiedPredictionMixin, BaseEstimator):
         verifier : str or Verifier, default="auto"
             "auto" (the chain), "difference", "closed_form", "falsifier", "branch_and_bound" or "mip".
         n_jobs : int, default=None
-            Properties verified side by side with joblib.
+            Properties verified side by side with joblib; of one property its sides, category pairs and
+            regions.
 
         Returns
         -------
@@ -195,8 +196,10 @@ class BaseSMiLE(CertifiedPredictionMixin, BaseEstimator):
         if not (isinstance(limit, Real) and limit > 0):
             raise ValueError(f"Got time_limit={limit!r}, expected a positive number of seconds or None.")
         deadline = time.monotonic() + limit
-        prove = make_verifier(verifier, solver=self.solver).verify
-        certificates = Parallel(n_jobs=n_jobs)(
+        # Jobs go to the properties; one property has them for its own sides, parts and regions.
+        several = len(relations) > 1
+        prove = make_verifier(verifier, solver=self.solver, n_jobs=None if several else n_jobs).verify
+        certificates = Parallel(n_jobs=n_jobs if several else None)(
             delayed(_prove)(prove, self.snapshot_, relation, coupling, deadline, self._output)
             for relation, coupling in zip(relations, couplings, strict=True)
         )

@@ -68,7 +68,7 @@ class SMiLEClassifier(ClassifierMixin, BaseSMiLE):
     device : str or torch.device, default="cpu"
         Where the network is trained. Predictions and proofs are computed by numpy, on the CPU.
     n_jobs : int, default=None
-        Properties proven side by side, with joblib.
+        Properties proven side by side, with joblib; of one property its sides and regions.
     random_state : int, RandomState instance or None, default=None
         Two fits with one int agree exactly. The global seeds are not touched.
     verbose : int, default=0

@@ -298,3 +298,13 @@ def test_auto_refutes_what_the_falsifier_breaks_and_still_bounds_it():
     assert certificate.rigor == "rounded"
     alone = Falsifier().verify(snapshot, relation, predict=predict)
     assert alone.counterexample.violation == certificate.counterexample.violation
+
+
+def test_jobs_reach_the_verifiers_that_can_use_them():
+    chain = make_verifier("auto", n_jobs=2)
+    assert [verifier.n_jobs for verifier in (chain.verifiers[3].verifier, chain.verifiers[4])] == [2, 2]
+    assert make_verifier("branch_and_bound", n_jobs=2).n_jobs == make_verifier("mip", n_jobs=2).n_jobs == 2
+    snapshot = random_snapshot(3, 2, (4,), 3, n_outputs=3)
+    relation = relate(snapshot.domain, 0.3, (-0.1, 0.2))
+    one, two = (make_verifier("mip", n_jobs=jobs).verify(snapshot, relation) for jobs in (1, 2))
+    assert (one.bound, one.attained) == (two.bound, two.attained)

@@ -192,18 +192,18 @@ def free_coordinates(relation):
 
 
 _MAKERS = {
-    "difference": lambda solver: DifferenceBounds(),
-    "closed_form": lambda solver: ClosedForm(),
-    "falsifier": lambda solver: Falsifier(),
-    "branch_and_bound": lambda solver: BranchAndBound(),
-    "mip": lambda solver: MIP(solver=solver),
+    "difference": lambda solver, n_jobs: DifferenceBounds(),
+    "closed_form": lambda solver, n_jobs: ClosedForm(),
+    "falsifier": lambda solver, n_jobs: Falsifier(),
+    "branch_and_bound": lambda solver, n_jobs: BranchAndBound(n_jobs=n_jobs),
+    "mip": lambda solver, n_jobs: MIP(solver=solver, n_jobs=n_jobs),
 }
 
 NAMES = ("auto", *_MAKERS)
 """Verifiers that may be asked for by name."""
 
 
-def make_verifier(verifier="auto", *, solver="highs"):
+def make_verifier(verifier="auto", *, solver="highs", n_jobs=None):
     """Return the verifier asked for by name, or the instance itself.
 
     Parameters
@@ -212,12 +212,17 @@ def make_verifier(verifier="auto", *, solver="highs"):
         "auto" is the :class:`Chain` of all of them; an object needs a ``verify`` method.
     solver : {"highs", "gurobi"}
         For the MIP.
+    n_jobs : int or None
+        Regions, sides and category pairs of one property that are searched side by side (joblib); an
+        object has settings of its own.
     """
     if isinstance(verifier, str) and verifier == "auto":
-        splitter = FewCoordinates(BranchAndBound(max_subproblems=CHAIN_SUBPROBLEMS), FEW_COORDINATES)
-        return Chain((DifferenceBounds(), ClosedForm(), Falsifier(), splitter, MIP(solver=solver)))
+        branching = BranchAndBound(max_subproblems=CHAIN_SUBPROBLEMS, n_jobs=n_jobs)
+        splitter = FewCoordinates(branching, FEW_COORDINATES)
+        mip = MIP(solver=solver, n_jobs=n_jobs)
+        return Chain((DifferenceBounds(), ClosedForm(), Falsifier(), splitter, mip))
     if isinstance(verifier, str) and verifier in _MAKERS:
-        return _MAKERS[verifier](solver)
+        return _MAKERS[verifier](solver, n_jobs)
     if hasattr(verifier, "verify"):
         return verifier
     raise ValueError(f"Got verifier={verifier!r}, expected one of {list(NAMES)} or a Verifier instance.")
