@@ -34,8 +34,8 @@ def add_upper(*terms):
     """Upper bound of a sum of arrays; adding an exact zero changes nothing."""
     total = terms[0]
     for term in terms[1:]:
-        exact = (total == 0) | (term == 0)
-        total = np.where(exact, total + term, np.nextafter(total + term, np.inf))
+        value, exact = total + term, (total == 0) | (term == 0)
+        total = np.where(exact, value, np.nextafter(value, np.inf))
     return total
 
 
