@@ -5,7 +5,7 @@ Sections, on the fixed models of models.py, all in one run:
 - ``mnist``: a certificate of 784-256-256 by difference bounds, milliseconds: first call and median;
 - ``chain``: the chain (verifier="auto") against the paper's MIP (paper_mip.py), both with the same limit,
   a run that reaches it counting as the limit; ratio a model, geometric means over the groups;
-- ``rows``: predict_with_certificate (global, box) over predict, 1000 rows of 784 features;
+- ``rows``: predict_with_certificate (global, box, local) over predict, 1000 rows of 784 features;
 - ``check``: every certificate of the chain, and those of the other verifiers, re-proved by the checker.
 
 Seconds depend on the machine, ratios less so. Writes docs/certify_SECTION.csv, docs/certify.csv (what the
@@ -181,6 +181,7 @@ def rows_section(models, options):
         "predict": lambda: estimator.predict(images),
         "global": lambda: estimator.predict_with_certificate(images, method="global"),
         "box": lambda: estimator.predict_with_certificate(images, method="box"),
+        "local": lambda: estimator.predict_with_certificate(images, method="local"),
     }
     seconds = {name: [] for name in calls}
     for _ in range(1 + 3 * options.repeats):
@@ -196,7 +197,7 @@ def rows_section(models, options):
             "ratio": medians[name] / medians["predict"],
             "certified_share": float(np.mean(calls[name]().certified)),
         }
-        for name in ("global", "box")
+        for name in ("global", "box", "local")
     )
 
 

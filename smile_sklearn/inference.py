@@ -16,7 +16,7 @@ from smile_sklearn.snapshot import NetworkSnapshot
 from smile_sklearn.verification.base import applicable_couplings
 from smile_sklearn.verification.intervals import Interval
 from smile_sklearn.verification.local.local_bounds import LocalBounds
-from smile_sklearn.verification.local.neighbourhood import sum_upper
+from smile_sklearn.verification.rounding import sum_upper
 
 # --- what is evaluated, once ----------------------------------------------------------------------
 

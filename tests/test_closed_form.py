@@ -1,6 +1,7 @@
 """The closed form against enumeration, rational arithmetic and a solver."""
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 from itertools import combinations
 
@@ -276,17 +277,7 @@ def test_equal_features_do_not_count_where_only_lo_reads_them():
 
 
 def test_what_overflows_is_not_proven():
-    snapshot = hand_drawn(weight=1e308)
-    huge = NetworkSnapshot(
-        snapshot.graph,
-        snapshot.lower,
-        snapshot.upper,
-        snapshot.width,
-        np.array([[1e9]]),
-        snapshot.head_bias,
-        snapshot.reads,
-        snapshot.domain,
-    )
+    huge = replace(hand_drawn(weight=1e308), head_weight=np.array([[1e9]]))
     with np.errstate(all="ignore"):
         certificate = ClosedForm().verify(huge, relate(huge.domain, 1.0, 1.0))
     assert certificate.status is Status.UNKNOWN

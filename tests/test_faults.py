@@ -208,18 +208,14 @@ class TestEveryKind:
         document["rigor"] = rigor
         assert failed(document, snapshot) == {"rigor"}
 
-    @pytest.mark.parametrize("other", [*VERIFIERS, "falsifier", None])
-    def test_kind_edited(self, issued, kind, other):
-        if other == kind:
-            pytest.skip("the kind it has")
+    def test_kind_edited(self, issued, kind):
         text, snapshot = issued[kind]
-        document = json.loads(text)
-        document["proof"]["kind"] = other
-        if {kind, other} == {"difference", "closed form"}:
-            # Both state an interval. The closed form is the tighter one: it proves the other's claim.
-            assert check(json.dumps(document), snapshot).passed or failed(document, snapshot)
-        else:
-            assert failed(document, snapshot)
+        # Two kinds state an interval, and the tighter one rightly proves what the other claims.
+        alike = {"difference", "closed form"} if kind in ("difference", "closed form") else {kind}
+        for other in [*(set(VERIFIERS) - alike), "falsifier", None]:
+            document = json.loads(text)
+            document["proof"]["kind"] = other
+            assert failed(document, snapshot), other
 
     def test_every_field_is_needed(self, issued, kind):
         text, snapshot = issued[kind]

@@ -30,8 +30,8 @@ from smile_sklearn.verification.difference import output_slack
 from smile_sklearn.verification.intervals import Interval, node_ranges
 from smile_sklearn.verification.local.interval_product import IntervalProduct
 from smile_sklearn.verification.local.local_bounds import LocalBounds
-from smile_sklearn.verification.local.neighbourhood import neighbourhoods, sum_upper
-from smile_sklearn.verification.rounding import matmul_interval
+from smile_sklearn.verification.local.neighbourhood import neighbourhoods
+from smile_sklearn.verification.rounding import matmul_interval, sum_upper
 
 
 def rows_of(domain, n_rows, seed=0, corners=False):

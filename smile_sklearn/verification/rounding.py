@@ -39,6 +39,17 @@ def add_upper(*terms):
     return total
 
 
+def sum_upper(first, second):
+    """Smallest float that is at least first + second (TwoSum: the rest is exact); inf where it overflows."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = first + second
+        virtual = total - first
+        rest = (first - (total - virtual)) + (second - virtual)
+    short = rest > 0
+    total[short] = np.nextafter(total[short], np.inf)
+    return total
+
+
 def add_lower(*terms):
     """Lower bound of a sum of arrays, the mirror of :func:`add_upper`."""
     return -add_upper(*(-np.asarray(term) for term in terms))

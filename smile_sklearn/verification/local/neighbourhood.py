@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from smile_sklearn.verification.intervals import Interval
+from smile_sklearn.verification.rounding import sum_upper
 
 
 class Neighbourhood(NamedTuple):
@@ -76,17 +77,6 @@ def neighbourhoods(premise, rows):
         allowed = tuple(_never_empty(pair) for pair in pairs)
         found.append(Neighbourhood(low, high, domain.groups, own, allowed))
     return tuple(found)
-
-
-def sum_upper(first, second):
-    """Smallest float that is at least first + second (TwoSum: the rest is exact); inf where it overflows."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = first + second
-        virtual = total - first
-        rest = (first - (total - virtual)) + (second - virtual)
-    short = rest > 0
-    total[short] = np.nextafter(total[short], np.inf)
-    return total
 
 
 def _never_empty(allowed):
