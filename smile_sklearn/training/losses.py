@@ -19,6 +19,23 @@ def cross_entropy(output, targets, weights):
     return (weights * functional.cross_entropy(output, targets.long(), reduction="none")).mean()
 
 
+class PointLoss:
+    """What training minimises beside the properties, from the outputs at the training rows alone.
+
+    Parameters
+    ----------
+    loss : callable
+        ``loss(output, targets, weights) -> scalar`` (the paper's L_s).
+    """
+
+    def __init__(self, loss):
+        self.loss = loss
+
+    def __call__(self, network, inputs, components, targets, weights, progress):
+        """Return the loss of one batch; ``progress`` in [0, 1) is the share of training steps done."""
+        return self.loss(components.output, targets, weights)
+
+
 def box_loss(components, n_free):
     """How far the embedding leaves its box: ``max(0, h - hi) + max(0, lo - h)``, mean.
 

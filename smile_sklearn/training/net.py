@@ -41,7 +41,7 @@ class PhaseNet(skorch.NeuralNet):
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """Loss of one batch, from the phase in ``criterion``."""
-        return self.criterion_(y_pred, *y_true)
+        return self.criterion_(X, y_pred, *y_true)
 
     def train_step(self, batch, **fit_params):
         """Primal step, between the phase's look for counterexamples and its dual step."""
@@ -61,7 +61,7 @@ class PretrainObjective(torch.nn.Module):
         self._state = state
         self.log = StepLog()
 
-    def forward(self, components, targets, weights):
+    def forward(self, inputs, components, targets, weights):
         """Return the loss of one batch."""
         state = self._state
         accuracy = state.loss(components.output, targets, weights)
@@ -91,11 +91,13 @@ class TrainObjective(torch.nn.Module):
         self._state, self.measure, self.multipliers = state, measure, multipliers
         self.log = StepLog()
         self._violations = None
+        self._n_steps, self._steps_done = n_steps(state, state.options.max_iter), 0
 
-    def forward(self, components, targets, weights):
+    def forward(self, inputs, components, targets, weights):
         """Return the loss of one batch; remembers the violations for the dual step."""
         state = self._state
-        accuracy = state.loss(components.output, targets, weights)
+        progress = self._steps_done / self._n_steps
+        accuracy = state.supervised(state.network, inputs, components, targets, weights, progress)
         box = box_loss(components, state.network.architecture.n_free)
         self.log.add(accuracy, box)
         self._violations = self.measure.violations(state.network)
@@ -110,6 +112,7 @@ class TrainObjective(torch.nn.Module):
     def after_step(self):
         """Ascend on the multipliers with the violations of this step's forward pass."""
         self.multipliers.step(self._violations.detach().cpu())
+        self._steps_done += 1
 
     def record(self):
         """Violations and multipliers now; generator calls, their seconds and time-outs so far."""
@@ -192,8 +195,7 @@ def run_epochs(state, objective, n_epochs, *, optimizer, schedule):
     if n_epochs == 0:
         return
     options, data = state.options, state.data
-    n_steps = n_epochs * -(-len(data.inputs) // options.batch_size)
-    policy, policy_options = schedule(n_steps)
+    policy, policy_options = schedule(n_steps(state, n_epochs))
     net = PhaseNet(
         module=state.network,
         criterion=objective,
@@ -216,6 +218,11 @@ def run_epochs(state, objective, n_epochs, *, optimizer, schedule):
     with one_seed(state.generator):
         net.initialize()
         net.partial_fit(_Dataset(data), None)
+
+
+def n_steps(state, n_epochs):
+    """Batches in so many epochs."""
+    return n_epochs * -(-len(state.data.inputs) // state.options.batch_size)
 
 
 SMALL_STEP = 10_000_000

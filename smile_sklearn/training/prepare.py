@@ -7,6 +7,7 @@ import torch
 
 from smile_sklearn.network import plan_architecture
 from smile_sklearn.properties import PropertySet
+from smile_sklearn.training.losses import PointLoss
 from smile_sklearn.training.net import one_seed
 from smile_sklearn.training.state import Goal, TrainingData, TrainingOptions, TrainingState
 
@@ -79,6 +80,7 @@ def initial_state(method, arrays, relations, couplings, domain, task, parameters
         network=network.to(device),
         data=TrainingData(*(torch.as_tensor(array, device=device) for array in arrays)),
         loss=task.loss,
+        supervised=PointLoss(task.loss),
         goals=tuple(
             Goal(
                 relation,

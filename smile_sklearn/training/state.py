@@ -124,7 +124,10 @@ class TrainingState:
     network : SMiLENetwork
     data : TrainingData
     loss : callable
-        ``loss(output, targets, weights) -> scalar`` (the paper's L_s).
+        ``loss(output, targets, weights) -> scalar`` (the paper's L_s): what pretraining minimises.
+    supervised : callable
+        ``supervised(network, inputs, components, targets, weights, progress) -> scalar``: what the
+        training phase minimises beside the properties (`PointLoss` of ``loss`` unless a property is local).
     goals : tuple of Goal
     domain : InputDomain
     output_scale, output_shift : float
@@ -142,6 +145,7 @@ class TrainingState:
     network: SMiLENetwork
     data: TrainingData
     loss: object
+    supervised: object
     goals: tuple
     domain: InputDomain
     output_scale: float
