@@ -26,12 +26,10 @@ from sklearn.preprocessing import MinMaxScaler
 from smile_sklearn import Fair, GloballyRobust, Monotonic, SMiLEClassifier, SMiLERegressor
 from smile_sklearn.datasets import DatasetNotFoundError, fetch_compas, fetch_mnist, make_sine
 from smile_sklearn.exceptions import CertificationWarning
-from smile_sklearn.network.families import (
-    FreeAuxiliary,
-    LipschitzAuxiliary,
-    MonotoneAuxiliary,
-    ReluAuxiliary,
-)
+from smile_sklearn.network import FreeAuxiliary
+from smile_sklearn.network.dense import ReluAuxiliary
+from smile_sklearn.network.lipschitz import LipschitzAuxiliary
+from smile_sklearn.network.monotone import MonotoneAuxiliary
 from smile_sklearn.properties.relation import Relation
 from smile_sklearn.snapshot import NetworkSnapshot
 

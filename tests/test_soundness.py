@@ -25,7 +25,7 @@ from smile_sklearn import (
     SMiLERegressor,
     Status,
 )
-from smile_sklearn.network.families import LipschitzAuxiliary
+from smile_sklearn.network.lipschitz import LipschitzAuxiliary
 
 N_PAIRS = 200_000
 N_FEWER = 40_000

@@ -2,7 +2,8 @@
 
 from smile_sklearn.network.architecture import Architecture, plan_architecture
 from smile_sklearn.network.backbone import build_backbone, freeze_backbone
-from smile_sklearn.network.families import FreeAuxiliary, build_auxiliary
+from smile_sklearn.network.families import build_auxiliary
+from smile_sklearn.network.free import FreeAuxiliary
 from smile_sklearn.network.smile import SMiLENetwork
 
 __all__ = [
