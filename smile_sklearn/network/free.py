@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import torch
 from torch import nn
 
 from smile_sklearn.network.auxiliary import BoxNodes, relu
