@@ -1,6 +1,7 @@
 """What both estimators share: fit as a table of contents, and certify."""
 
 import time
+from itertools import compress
 from typing import ClassVar
 
 import numpy as np
@@ -18,11 +19,12 @@ from smile_sklearn._validation import (
     check_given_domain,
     check_parameters,
 )
-from smile_sklearn.certificates import combine
+from smile_sklearn.certificates import Status, combine
 from smile_sklearn.exceptions import PropertyError
 from smile_sklearn.network import freeze_backbone
 from smile_sklearn.predictions import CertifiedPredictionMixin
-from smile_sklearn.properties import InputDomain, resolve_properties
+from smile_sklearn.properties import InputDomain, resolve_premises, resolve_properties
+from smile_sklearn.properties.relation import Relation
 from smile_sklearn.reporting import backbone_utilisation, report_failure
 from smile_sklearn.training import make_method
 from smile_sklearn.training.net import fitting_threads
@@ -35,6 +37,7 @@ FITTED = (
     "backbone_",
     "network_",
     "properties_",
+    "premises_",
     "relations_",
     "couplings_",
     "domain_",
@@ -61,6 +64,7 @@ class BaseSMiLE(CertifiedPredictionMixin, BaseEstimator):
         "coupling": [StrOptions({"auto", "box", "shared"})],
         "domain": [StrOptions({"auto"}), InputDomain],
         "lambda_box": [Interval(Real, 0, None, closed="left")],
+        "alpha": [Interval(Real, 0, 1, closed="both")],
         "pretrain_iter": [Interval(Integral, 0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "posttrain_iter": [Interval(Integral, 0, None, closed="left")],
@@ -87,7 +91,8 @@ class BaseSMiLE(CertifiedPredictionMixin, BaseEstimator):
         auxiliary="auto",
         coupling="auto",
         domain="auto",
-        lambda_box=0.1,
+        lambda_box=0.0,
+        alpha=1.0,
         pretrain_iter=10,
         max_iter=60,
         posttrain_iter=100,
@@ -111,6 +116,7 @@ class BaseSMiLE(CertifiedPredictionMixin, BaseEstimator):
         self.coupling = coupling
         self.domain = domain
         self.lambda_box = lambda_box
+        self.alpha = alpha
         self.pretrain_iter = pretrain_iter
         self.max_iter = max_iter
         self.posttrain_iter = posttrain_iter
@@ -153,10 +159,11 @@ class BaseSMiLE(CertifiedPredictionMixin, BaseEstimator):
         X, y, weights, table = self._check_training_data(X, y, sample_weight)
         method = make_method(self.method)
         domain = self._resolve_domain(X, table)
-        state = self._prepare(method, X, y, weights, domain)
+        premises = self._premises(domain)
+        state = self._prepare(method, X, y, weights, domain, premises)
         with fitting_threads(state):
             phases = tuple(phase(state) for phase in (method.pretrain, method.train, method.posttrain))
-        self._freeze(state, phases, X)
+        self._freeze(state, premises, phases, X)
         self._certify_fit()
         return self
 
@@ -188,6 +195,12 @@ class BaseSMiLE(CertifiedPredictionMixin, BaseEstimator):
                     "Pass one: certify(Fair('sex', 1.0))."
                 )
             relations, couplings = self.relations_, self.couplings_
+            if not relations:
+                raise PropertyError(
+                    f"This {type(self).__name__} was trained for {self.properties_!r}, which claims nothing "
+                    "of all inputs, so there is nothing to prove. Ask about rows: "
+                    "predict_with_certificate(X, method='local')."
+                )
         else:
             relations = self._resolve(resolve_properties, properties, self.snapshot_.domain)
             # Lemma 2 needs equal bits from equal rows, also where a property relates equal rows only.
@@ -240,7 +253,9 @@ class BaseSMiLE(CertifiedPredictionMixin, BaseEstimator):
                 raise ValueError("Got sample_weight of zeros only, expected at least one positive weight.")
             X, y, weights = X[kept], y[kept], weights[kept]
             table = table[kept] if hasattr(table, "columns") else X
-        return X, self._encode_target(y, weights), weights / weights.mean(), table
+        targets = self._encode_target(y, weights)
+        weights = weights * self._class_weights(y)
+        return X, targets, weights / weights.mean(), table
 
     def _resolve_domain(self, X, table):
         names = getattr(self, "feature_names_in_", None)
@@ -249,24 +264,30 @@ class BaseSMiLE(CertifiedPredictionMixin, BaseEstimator):
             return self.domain
         return InputDomain.from_data(table if hasattr(table, "dtypes") else X, feature_names=names)
 
-    def _prepare(self, method, X, y, weights, domain):
+    def _premises(self, domain):
+        """What each property relates: with what it claims of all inputs, a Relation, or without."""
+        return () if self.properties is None else self._resolve(resolve_premises, self.properties, domain)
+
+    def _prepare(self, method, X, y, weights, domain, premises):
         """Everything a phase needs: the untrained network, the data in unit coordinates, the goals."""
-        relations = ()
-        if self.properties is not None:
-            relations = self._resolve(resolve_properties, self.properties, domain)
         couplings = choose_couplings(self.properties, self.coupling, method)
+        claimed = [isinstance(premise, Relation) for premise in premises]
+        relations, couplings = (tuple(compress(each, claimed)) for each in (premises, couplings))
+        local = tuple(premise for premise in premises if not isinstance(premise, Relation))
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        task = Task(self._n_outputs, *self._output_map, keeps_mean=self._numeric_target, loss=self._loss())
+        loss = self._loss(relations)
+        task = Task(self._n_outputs, *self._output_map, keeps_mean=self._numeric_target, loss=loss)
         arrays = (domain.to_unit(X), y, weights)
         parameters = self.get_params(deep=False)
-        return initial_state(method, arrays, relations, couplings, domain, task, parameters, seed)
+        return initial_state(method, arrays, relations, couplings, domain, task, parameters, seed, local)
 
-    def _freeze(self, state, phases, X):
+    def _freeze(self, state, premises, phases, X):
         """Write out what ``predict`` and the verifiers read; the module is kept for the user only."""
         self.network_ = state.network.cpu().eval()
         self.domain_ = state.domain
         # Frozen: set_params on the user's objects changes nothing of what was proven.
         self.properties_ = None if self.properties is None else clone(self.properties)
+        self.premises_ = premises
         self.relations_ = tuple(goal.relation for goal in state.goals)
         self.couplings_ = tuple(goal.coupling for goal in state.goals)
         self.history_ = state.history
@@ -288,10 +309,12 @@ class BaseSMiLE(CertifiedPredictionMixin, BaseEstimator):
         return freeze_backbone(self.network_.backbone, len(architecture.reads), row_by_row=shared)
 
     def _certify_fit(self):
-        if self.properties_ is None:
+        if not self.relations_:
             return
         try:
             certificate = self.certify(verifier=self.verifier, n_jobs=self.n_jobs)
+            if isinstance(self.verifier, str) and self.verifier == "auto":
+                certificate = _in_time(certificate, self.phases_[-1].certificates)
             report_failure(certificate, self.relations_, self.on_failure, self._output_map[0])
         except BaseException:
             self._drop_fit()
@@ -300,6 +323,21 @@ class BaseSMiLE(CertifiedPredictionMixin, BaseEstimator):
         self.violation_bound_ = certificate.bound
         found = [part.counterexample for part in (certificate, *certificate.parts) if part.counterexample]
         self.counterexamples_ = [*self.counterexamples_, *found]
+
+
+def _in_time(certificate, earlier):
+    """Proofs that training ended in, for the parts that a short ``time_limit`` left open."""
+    parts = tuple(certificate)
+    if len(earlier) != len(parts):
+        return certificate
+    return combine(_finished(new, old) for new, old in zip(parts, earlier, strict=True))
+
+
+def _finished(new, old):
+    # A proof counts for the very sentence and the very network that it is of, and for nothing else.
+    same = (new.statement, new.digest) == (old.statement, old.digest)
+    is_open = new.status in (Status.BOUNDED, Status.UNKNOWN)
+    return old if same and is_open and old.status is Status.HOLDS else new
 
 
 def _prove(prove, snapshot, relation, coupling, deadline, predict):

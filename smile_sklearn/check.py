@@ -87,7 +87,7 @@ def _check(read, load):
 
 def _check_claim(journal, claim, network):
     """One certificate: of one property, or of a set."""
-    if not _belongs(journal, claim, network.snapshot):
+    if not _belongs(journal, claim, network):
         return
     if not claim.parts:
         _check_property(journal, claim, network)
@@ -98,8 +98,8 @@ def _check_claim(journal, claim, network):
         _check_claim(journal, part, network)
 
 
-def _belongs(journal, claim, snapshot):
-    digest = snapshot.digest
+def _belongs(journal, claim, network):
+    digest, snapshot = network.digest, network.snapshot
     # As JSON: in Python true equals 1, and 2.0 equals 2.
     domain, claimed = (
         json.dumps(content, sort_keys=True) for content in (snapshot.domain.to_dict(), claim.domain)

@@ -32,9 +32,10 @@ class Claim(NamedTuple):
 
 
 class Proven(NamedTuple):
-    """What a fitted model has shown: its certificate (None without), relations and snapshot."""
+    """What a fitted model was trained for; its certificate (None without) speaks of the relations."""
 
     certificate: Certificate | None
+    premises: tuple
     relations: tuple
     snapshot: NetworkSnapshot
 
@@ -76,14 +77,20 @@ def choose_claims(asked, rules, proven, resolve_premises):
             f"Got property={asked!r}, expected the name of a trained property, a property object for the "
             "local rule such as GloballyRobust(0.1, None), or None."
         )
-    if not proven.relations or (needs_proof and proven.certificate is None):
+    if needs_proof and proven.premises and not proven.relations:
+        raise CertificateError(
+            f"This model was trained around its rows, for {[premise.name for premise in proven.premises]} "
+            "without an epsilon: that claims nothing of all inputs, so there is no certificate for the rules "
+            "'global' and 'box'. Use the rule that needs no proof: method='local'."
+        )
+    if not proven.premises or (needs_proof and proven.certificate is None):
         raise CertificateError(
             "This model has no certificate: it was fitted without properties, or its snapshot was renewed. "
             "Fit it with properties=..., for instance Fair('sex', 1.0), or give a property to the rule that "
             "needs no proof: property=GloballyRobust(0.1, None), method='local'."
         )
     if not needs_proof:
-        return premise_claims(proven.relations, asked)
+        return premise_claims(proven.premises, asked)
     # Compared at every use: a certificate of another network certifies nothing here.
     proven.certificate.check_digest(proven.snapshot.digest)
     return proven_claims(proven.certificate, proven.relations, asked)

@@ -1,14 +1,18 @@
 """SMiLEClassifier."""
 
+from typing import ClassVar
+
 import numpy as np
 from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+from smile_sklearn._validation import StrOptions
 from smile_sklearn.base import BaseSMiLE
 from smile_sklearn.inference import chained_radius, hull, reserve
-from smile_sklearn.training.losses import cross_entropy, logistic_loss
+from smile_sklearn.training.losses import MarginLoss, cross_entropy, logistic_loss
 
 
 class SMiLEClassifier(ClassifierMixin, BaseSMiLE):
@@ -20,6 +24,15 @@ class SMiLEClassifier(ClassifierMixin, BaseSMiLE):
         What must hold: `Monotonic`, `Fair`, `GloballyRobust`, `Relational`, or several joined with ``&``.
         delta is in the units of the X passed to fit, epsilon in those of the logit.
         None trains the same network without a constraint and without a certificate.
+    loss : {"log_loss", "margin"} or MarginLoss, default="log_loss"
+        What training minimises beside the violation. ``"log_loss"`` is for accuracy and probabilities.
+        ``"margin"`` is for *verified* accuracy, the share of rows predicted right whose class no related
+        input can change: a hinge on the margin in units of epsilon, `MarginLoss` with its default multiple
+        (`smile_sklearn.training.losses`).
+        It needs a `GloballyRobust` or `Fair` with an epsilon; probabilities are then not calibrated.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, ``{label: weight}``, multiplied with the sample weights; ``"balanced"``:
+        inversely proportional to their frequency in y.
     method : {"smile", "paper"} or object, default="smile"
         How the properties are trained. ``"smile"`` lowers a proven upper bound and needs no solver;
         ``"paper"`` is the published algorithm, with a MIP that looks for counterexamples. An object with
@@ -32,9 +45,11 @@ class SMiLEClassifier(ClassifierMixin, BaseSMiLE):
         Hidden units of each layer of the built-in backbone.
     n_latent : int, default=8
         Units between the backbone and the linear head.
-    auxiliary : {"auto", "affine", "relu", "monotone", "lipschitz"} or callable, default="auto"
-        Family of the bounds lo and hi, which carry the proof. ``"auto"``: monotone where a property fixes
-        a direction, lipschitz where boxes must be thin (`GloballyRobust`) over many features, else relu. With
+    auxiliary : str or callable, default="auto"
+        Family of the bounds lo and hi, which carry the proof: ``"affine"``, ``"relu"``, ``"monotone"``,
+        ``"lipschitz"``, ``"convolutional"`` (images, see `ConvolutionalAuxiliary`), a function of the
+        architecture that builds one, or ``"auto"``: monotone where a property fixes a direction,
+        lipschitz where boxes must be thin (`GloballyRobust`) over many features, else relu. With
         ``method="paper"``: affine or relu, ``"auto"`` as in table 3 of the paper.
     coupling : {"auto", "box", "shared"}, default="auto"
         How two outputs are bounded together. ``"box"`` trusts nothing about the backbone, and every box
@@ -43,8 +58,9 @@ class SMiLEClassifier(ClassifierMixin, BaseSMiLE):
     domain : InputDomain or "auto", default="auto"
         Where the properties must hold. ``"auto"``: the box of the training rows, with one-hot groups found
         by their common column prefix.
-    lambda_box : float, default=0.1
-        Weight of the loss term that keeps the backbone between lo and hi.
+    lambda_box : float, default=0.0
+        Weight of the loss term that keeps the backbone between lo and hi (the paper's). The boxes of
+        ``method="smile"`` start wide enough to do without; ``method="paper"`` wants about 1.
     pretrain_iter : int, default=10
         Epochs before the properties are looked at.
     max_iter : int, default=60
@@ -77,7 +93,8 @@ class SMiLEClassifier(ClassifierMixin, BaseSMiLE):
     Attributes
     ----------
     certificate_ : Certificate or None
-        What was proven, as a sentence (``str``) and as data; one part a property. None without properties.
+        What was proven, as a sentence (``str``) and as data; one part a property. None without properties,
+        or where none claims anything of all inputs (``GloballyRobust(delta, None)``).
     violation_bound_ : float
         Proven upper bound on the violation of the worst property, in logits; at most 0 where
         the properties hold. Only with properties.
@@ -91,8 +108,10 @@ class SMiLEClassifier(ClassifierMixin, BaseSMiLE):
         The box, integer features and one-hot groups that the certificate speaks of, in the units of X.
     properties_ : Property, PropertySet or None
         The properties it was trained for.
+    premises_ : tuple of Premise
+        Which inputs each property relates; a `Relation` where it also claims something of them.
     relations_ : tuple of Relation
-        These properties over the known features: delta and epsilon as arrays, in raw units.
+        Those with a claim, over the known features: delta and epsilon as arrays, in raw units.
     couplings_ : tuple of {"box", "shared"}
         How each was bounded.
     snapshot_ : NetworkSnapshot
@@ -102,7 +121,8 @@ class SMiLEClassifier(ClassifierMixin, BaseSMiLE):
     network_ : torch.nn.Module
         The trained module, on the CPU. Changing it changes nothing until `refit_snapshot`.
     backbone_utilisation_ : BackboneUtilisation
-        Share of rows and units where the clip lets the backbone through, and the mean width of the boxes.
+        Share of rows and units where the clip lets the backbone through (in all, and in free channels), and
+        the mean width of the boxes; units weighted by the head.
     history_ : list of EpochRecord
         Losses, multipliers, violations, generator calls and seconds of every epoch.
     n_iter_ : int
@@ -157,8 +177,71 @@ class SMiLEClassifier(ClassifierMixin, BaseSMiLE):
     (3,)
     """
 
+    _parameter_constraints: ClassVar[dict] = {
+        **BaseSMiLE._parameter_constraints,
+        "loss": [StrOptions({"log_loss", "margin"}), MarginLoss],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
+
     _numeric_target = False
     _output_map = (1.0, 0.0)
+
+    def __init__(
+        self,
+        properties=None,
+        *,
+        loss="log_loss",
+        class_weight=None,
+        method="smile",
+        backbone=None,
+        hidden_layer_sizes=(32, 32),
+        n_latent=8,
+        auxiliary="auto",
+        coupling="auto",
+        domain="auto",
+        lambda_box=0.0,
+        alpha=1.0,
+        pretrain_iter=10,
+        max_iter=60,
+        posttrain_iter=100,
+        learning_rate_init=1e-2,
+        batch_size="auto",
+        verifier="auto",
+        solver="highs",
+        time_limit=60.0,
+        on_failure="warn",
+        device="cpu",
+        n_jobs=None,
+        random_state=None,
+        verbose=0,
+    ):
+        super().__init__(
+            properties,
+            method=method,
+            backbone=backbone,
+            hidden_layer_sizes=hidden_layer_sizes,
+            n_latent=n_latent,
+            auxiliary=auxiliary,
+            coupling=coupling,
+            domain=domain,
+            lambda_box=lambda_box,
+            alpha=alpha,
+            pretrain_iter=pretrain_iter,
+            max_iter=max_iter,
+            posttrain_iter=posttrain_iter,
+            learning_rate_init=learning_rate_init,
+            batch_size=batch_size,
+            verifier=verifier,
+            solver=solver,
+            time_limit=time_limit,
+            on_failure=on_failure,
+            device=device,
+            n_jobs=n_jobs,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.loss = loss
+        self.class_weight = class_weight
 
     @property
     def _n_outputs(self):
@@ -221,8 +304,20 @@ class SMiLEClassifier(ClassifierMixin, BaseSMiLE):
             )
         return codes.astype(np.float64)
 
-    def _loss(self):
+    def _loss(self, relations):
+        if isinstance(self.loss, MarginLoss):
+            return self.loss.for_relations(relations)
+        if self.loss == "margin":
+            return MarginLoss().for_relations(relations)
         return logistic_loss if self._n_outputs == 1 else cross_entropy
+
+    def _class_weights(self, y):
+        weights = compute_sample_weight(self.class_weight, y)
+        if not weights.any():
+            raise ValueError(
+                f"Got class_weight={self.class_weight!r} of zeros only, expected a positive weight."
+            )
+        return weights
 
     def _decide(self, output):
         codes = (output[:, 0] > 0).astype(int) if self._n_outputs == 1 else output.argmax(axis=1)

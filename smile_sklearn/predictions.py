@@ -51,7 +51,7 @@ class CertifiedPredictionMixin:
         """
         check_is_fitted(self)
         rules = choose_rules(method)
-        proof = Proven(self.certificate_, self.relations_, self.snapshot_)
+        proof = Proven(self.certificate_, self.premises_, self.relations_, self.snapshot_)
         claims = choose_claims(property, rules, proof, partial(self._resolve, resolve_premises))
         evaluated = self._evaluate(self._check_rows(X))
         trusted = certified_rows(evaluated.rows, self.snapshot_.domain, [claim.premise for claim in claims])

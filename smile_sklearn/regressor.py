@@ -30,9 +30,11 @@ class SMiLERegressor(RegressorMixin, BaseSMiLE):
         Hidden units of each layer of the built-in backbone.
     n_latent : int, default=8
         Units between the backbone and the linear head.
-    auxiliary : {"auto", "affine", "relu", "monotone", "lipschitz"} or callable, default="auto"
-        Family of the bounds lo and hi, which carry the proof. ``"auto"``: monotone where a property fixes
-        a direction, lipschitz where boxes must be thin (`GloballyRobust`) over many features, else relu. With
+    auxiliary : str or callable, default="auto"
+        Family of the bounds lo and hi, which carry the proof: ``"affine"``, ``"relu"``, ``"monotone"``,
+        ``"lipschitz"``, ``"convolutional"`` (images, see `ConvolutionalAuxiliary`), a function of the
+        architecture that builds one, or ``"auto"``: monotone where a property fixes a direction,
+        lipschitz where boxes must be thin (`GloballyRobust`) over many features, else relu. With
         ``method="paper"``: affine or relu, ``"auto"`` as in table 3 of the paper.
     coupling : {"auto", "box", "shared"}, default="auto"
         How two outputs are bounded together. ``"box"`` trusts nothing about the backbone, and every box
@@ -41,8 +43,9 @@ class SMiLERegressor(RegressorMixin, BaseSMiLE):
     domain : InputDomain or "auto", default="auto"
         Where the properties must hold. ``"auto"``: the box of the training rows, with one-hot groups found
         by their common column prefix.
-    lambda_box : float, default=0.1
-        Weight of the loss term that keeps the backbone between lo and hi.
+    lambda_box : float, default=0.0
+        Weight of the loss term that keeps the backbone between lo and hi (the paper's). The boxes of
+        ``method="smile"`` start wide enough to do without; ``method="paper"`` wants about 1.
     pretrain_iter : int, default=10
         Epochs before the properties are looked at.
     max_iter : int, default=60
@@ -75,7 +78,8 @@ class SMiLERegressor(RegressorMixin, BaseSMiLE):
     Attributes
     ----------
     certificate_ : Certificate or None
-        What was proven, as a sentence (``str``) and as data; one part a property. None without properties.
+        What was proven, as a sentence (``str``) and as data; one part a property. None without properties,
+        or where none claims anything of all inputs (``GloballyRobust(delta, None)``).
     violation_bound_ : float
         Proven upper bound on the violation of the worst property, in units of y; at most 0 where
         the properties hold. Only with properties.
@@ -87,8 +91,10 @@ class SMiLERegressor(RegressorMixin, BaseSMiLE):
         The box, integer features and one-hot groups that the certificate speaks of, in the units of X.
     properties_ : Property, PropertySet or None
         The properties it was trained for.
+    premises_ : tuple of Premise
+        Which inputs each property relates; a `Relation` where it also claims something of them.
     relations_ : tuple of Relation
-        These properties over the known features: delta and epsilon as arrays, in raw units.
+        Those with a claim, over the known features: delta and epsilon as arrays, in raw units.
     couplings_ : tuple of {"box", "shared"}
         How each was bounded.
     snapshot_ : NetworkSnapshot
@@ -98,7 +104,8 @@ class SMiLERegressor(RegressorMixin, BaseSMiLE):
     network_ : torch.nn.Module
         The trained module, on the CPU. Changing it changes nothing until `refit_snapshot`.
     backbone_utilisation_ : BackboneUtilisation
-        Share of rows and units where the clip lets the backbone through, and the mean width of the boxes.
+        Share of rows and units where the clip lets the backbone through (in all, and in free channels), and
+        the mean width of the boxes; units weighted by the head.
     history_ : list of EpochRecord
         Losses, multipliers, violations, generator calls and seconds of every epoch.
     n_iter_ : int
@@ -176,8 +183,11 @@ class SMiLERegressor(RegressorMixin, BaseSMiLE):
         self._output_map = (scale if scale > 0 else 1.0, shift)
         return (y - shift) / self._output_map[0]
 
-    def _loss(self):
+    def _loss(self, relations):
         return squared_error
+
+    def _class_weights(self, y):
+        return 1.0
 
     @staticmethod
     def _decide(output):

@@ -16,15 +16,23 @@ QUIET_SHARE = 1e-4
 class BackboneUtilisation:
     """How much of the output the backbone decides, on the training rows.
 
+    All three are means over rows and latent units, in which a unit counts by the size of its head weight:
+    what the head hardly reads is no use, however often its clip is inactive.
+
     Parameters
     ----------
     inactive_clip : float
-        Share of rows and units where ``lo < h < hi``: where the clip lets h through.
+        Share where ``lo < h < hi``: where the clip lets h through. A unit whose h is the same for all rows
+        never counts: it says nothing of x. It is an upper bound on use, for h may repeat what lo and hi
+        know; what h is worth is measured by `~smile_sklearn.inspection.backbone_importance`.
+    free_channels : float
+        The part of ``inactive_clip`` in units whose box is the same for all rows.
     mean_width : float
-        Mean of ``max(lo, hi) - lo`` over rows and units, in latent units.
+        Mean of ``max(lo, hi) - lo``, in latent units.
     """
 
     inactive_clip: float
+    free_channels: float
     mean_width: float
 
 
@@ -32,8 +40,20 @@ def backbone_utilisation(snapshot, backbone, inputs):
     """Measure the `BackboneUtilisation` at rows in unit coordinates."""
     lower, upper = snapshot.bounds(inputs)
     embedding = backbone(inputs[:, list(snapshot.reads)])
-    through = (lower < embedding) & (embedding < upper)
-    return BackboneUtilisation(float(through.mean()), float(np.maximum(upper - lower, 0.0).mean()))
+    through = (lower < embedding) & (embedding < upper) & ~_is_constant(embedding)
+    free = _is_constant(lower) & _is_constant(upper)
+    weights = np.abs(snapshot.margins()).mean(axis=0)
+    weights = weights / (weights.sum() or 1.0)
+    return BackboneUtilisation(
+        inactive_clip=float(through.mean(axis=0) @ weights),
+        free_channels=float((through & free).mean(axis=0) @ weights),
+        mean_width=float(np.maximum(upper - lower, 0.0).mean(axis=0) @ weights),
+    )
+
+
+def _is_constant(columns):
+    """Whether each column has one value in all rows (n > 1; of one row nothing can be said)."""
+    return (columns == columns[0]).all(axis=0) & (len(columns) > 1)
 
 
 def report_failure(certificate, relations, on_failure, output_scale):

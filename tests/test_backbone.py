@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
+from smile_sklearn import Fair, GloballyRobust, InputDomain, SMiLEClassifier
 from smile_sklearn.exceptions import UnsupportedError
+from smile_sklearn.inspection import backbone_importance
 from smile_sklearn.network.backbone import ArrayBackbone, MLPBackbone, build_backbone, freeze_backbone
 
 
@@ -70,3 +73,35 @@ def test_a_factory_must_return_a_module_and_keeps_its_own():
         build_backbone(lambda n_inputs, n_latent: None, 3, (), 4)
     shared = torch.nn.Linear(3, 4)
     assert build_backbone(lambda n_inputs, n_latent: shared, 3, (), 4) is not shared
+
+
+def convolutional(n_inputs, n_latent):
+    """Rows are flat; the backbone reshapes them itself, to as many pixel rows as it may read."""
+    height = n_inputs // 8
+    return torch.nn.Sequential(
+        torch.nn.Unflatten(1, (1, height, 8)),
+        torch.nn.Conv2d(1, 4, 3, padding=1),
+        torch.nn.ReLU(),
+        torch.nn.MaxPool2d(2),
+        torch.nn.Flatten(),
+        torch.nn.Linear(16 * (height // 2), n_latent),
+    )
+
+
+def test_a_convolutional_backbone_reads_images_under_both_couplings():
+    X, y = load_digits(return_X_y=True)
+    X, y = X[:500] / 16, y[:500]
+    options = {"backbone": convolutional, "max_iter": 15, "random_state": 0}
+    options["domain"] = InputDomain(np.zeros(64), np.ones(64))
+    last_row = list(range(56, 64))
+    shared = SMiLEClassifier(Fair(last_row, 1.0), **options).fit(X, y)
+    assert shared.certificate_.status.name == "HOLDS"
+    assert backbone_importance(shared, X, y).importance > 0.5  # h carries the task, and costs no epsilon
+    broken = X.copy()
+    broken[:, last_row] = np.random.default_rng(0).random((500, 8))
+    sure = shared.predict_with_certificate(X).certified
+    assert sure.mean() > 0.5
+    assert (shared.predict(broken) == shared.predict(X))[sure].all()
+    box = SMiLEClassifier(GloballyRobust(0.02, 2.0), **options).fit(X, y)
+    assert box.certificate_.status.name == "HOLDS"
+    assert not box.backbone_.row_by_row

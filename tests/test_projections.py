@@ -1,4 +1,4 @@
-"""Projection onto the l1 ball against a reference by bisection, and its gradient."""
+"""Projection onto the l1 ball against bisection and sorting, and its gradient."""
 
 from fractions import Fraction
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from smile_sklearn.network.projections import project_rows_on_l1_ball
+from smile_sklearn.network.projections import L1BallProjection, project_rows_on_l1_ball, thresholds
 
 
 def reference(row):
@@ -30,6 +30,43 @@ def test_rows_are_the_nearest_points_of_the_ball(scale):
     found = project_rows_on_l1_ball(torch.tensor(rows)).numpy()
     for row, projected in zip(rows, found, strict=True):
         np.testing.assert_allclose(projected, reference(row), rtol=1e-9, atol=1e-11 * max(scale, 1.0))
+
+
+def by_sorting(magnitude):
+    """Tau of Duchi et al., figure 1."""
+    ordered = -np.sort(-magnitude, axis=1)
+    sums = np.cumsum(ordered, axis=1) - 1.0
+    counts = np.arange(1, magnitude.shape[1] + 1)
+    last = (ordered * counts > sums).sum(axis=1) - 1
+    return np.maximum(0.0, sums[np.arange(len(sums)), last] / (last + 1))
+
+
+@pytest.mark.parametrize("scale", [1e-3, 0.1, 1.0, 30.0, 1e6])
+@pytest.mark.parametrize("start", [None, 0.0, 1e-3, 0.9, 5.0])
+def test_newton_finds_the_threshold_of_sorting_from_any_start(scale, start):
+    magnitude = scale * np.abs(np.random.default_rng(1).normal(size=(60, 40)))
+    magnitude[0, 1:] = 0.0
+    magnitude[1] = scale  # ties
+    magnitude[2] *= np.arange(40) % 2  # zeros
+    first = None if start is None else torch.full((60,), start * scale, dtype=torch.float64)
+    found = thresholds(torch.tensor(magnitude), first).numpy()
+    np.testing.assert_allclose(found, by_sorting(magnitude), rtol=1e-12, atol=1e-12)
+
+
+def test_a_row_of_zeros_is_its_own_projection():
+    assert (thresholds(torch.zeros((2, 5), dtype=torch.float64)) == 0).all()
+    assert (project_rows_on_l1_ball(torch.zeros((2, 5), dtype=torch.float64)) == 0).all()
+
+
+def test_a_warm_start_changes_no_bit():
+    generator = torch.Generator().manual_seed(0)
+    warm = L1BallProjection()
+    rows = torch.randn((40, 100), dtype=torch.float64, generator=generator)
+    for _ in range(20):
+        rows = rows + 0.3 * torch.randn(rows.shape, dtype=torch.float64, generator=generator)
+        assert torch.equal(warm(rows), project_rows_on_l1_ball(rows))
+    other = rows[:7].float()  # a start that does not fit is not used
+    assert torch.equal(warm(other), project_rows_on_l1_ball(other))
 
 
 @pytest.mark.parametrize("columns", [1, 2, 7, 500])

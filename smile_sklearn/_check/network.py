@@ -53,6 +53,8 @@ class ExactNetwork:
     """
 
     def __init__(self, snapshot):
+        # Convolutions as dense matrices; the digest is that of the model as it was stored.
+        self.digest, snapshot = snapshot.digest, snapshot.lowered()
         self.snapshot, self.nodes = snapshot, snapshot.graph.nodes
         _check_indices(snapshot)
         self.layers, self.limits = {}, {}

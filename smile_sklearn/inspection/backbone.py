@@ -4,7 +4,11 @@ import copy
 from dataclasses import dataclass
 
 import numpy as np
+from sklearn.metrics import check_scoring
+from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
+
+from smile_sklearn.base import BaseSMiLE
 
 
 @dataclass(frozen=True)
@@ -14,7 +18,7 @@ class BackboneImportance:
     Parameters
     ----------
     score : float
-        ``estimator.score`` on the rows given.
+        Of the estimator on the rows given.
     ablated_score : float
         The same with h(x) replaced, in every row, by its mean over these rows.
     """
@@ -53,24 +57,51 @@ def without_backbone(estimator, X):
 
     Parameters
     ----------
-    estimator : SMiLERegressor or SMiLEClassifier
+    estimator : SMiLERegressor, SMiLEClassifier, or a Pipeline that ends in one
         Fitted.
-    X : array-like of shape (n_samples, n_features)
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        As for ``estimator.predict``.
 
     Returns
     -------
     object of the estimator's type
-        Shares all other fitted attributes with the estimator.
+        Shares all other fitted attributes with the estimator, which is left as it was.
+
+    Raises
+    ------
+    TypeError
+        If the estimator is of another kind.
+    ValueError
+        If the backbone gives no finite embedding for some row, so that there is no mean.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from smile_sklearn import Fair, SMiLERegressor
+    >>> from smile_sklearn.inspection import without_backbone
+    >>> X, y = load_diabetes(return_X_y=True, as_frame=True, scaled=False)
+    >>> model = SMiLERegressor(Fair("sex", epsilon=10), max_iter=5, random_state=0).fit(X, y)
+    >>> print(without_backbone(model, X).certify().status)
+    HOLDS
     """
     check_is_fitted(estimator)
-    unit = estimator.domain_.to_unit(np.asarray(X, dtype=np.float64))
-    embedding = estimator.backbone_(unit[:, list(estimator.snapshot_.reads)])
+    if isinstance(estimator, Pipeline):
+        *before, (name, last) = estimator.steps
+        rows = estimator[:-1].transform(X) if before else X
+        ablated = copy.copy(estimator)
+        ablated.steps = [*before, (name, without_backbone(last, rows))]
+        return ablated
+    if not isinstance(estimator, BaseSMiLE):
+        raise TypeError(
+            f"Got a {type(estimator).__name__}, which has no backbone; expected a fitted SMiLERegressor or "
+            "SMiLEClassifier, or a Pipeline that ends in one."
+        )
     ablated = copy.copy(estimator)
-    ablated.backbone_ = ConstantBackbone(embedding.mean(axis=0))
+    ablated.backbone_ = ConstantBackbone(_mean_embedding(estimator, X))
     return ablated
 
 
-def backbone_importance(estimator, X, y):
+def backbone_importance(estimator, X, y, *, scoring=None):
     """Score a fitted model with its backbone, and with the backbone replaced by its mean.
 
     The clip between the auxiliaries may leave the backbone little to say (``backbone_utilisation_``
@@ -78,10 +109,13 @@ def backbone_importance(estimator, X, y):
 
     Parameters
     ----------
-    estimator : SMiLERegressor or SMiLEClassifier
+    estimator : SMiLERegressor, SMiLEClassifier, or a Pipeline that ends in one
         Fitted.
-    X : array-like of shape (n_samples, n_features)
+    X : array-like or DataFrame of shape (n_samples, n_features)
     y : array-like of shape (n_samples,)
+    scoring : str or callable, default=None
+        As everywhere in scikit-learn: the name of a scorer, or ``scoring(estimator, X, y) -> float``.
+        None: the estimator's own score.
 
     Returns
     -------
@@ -97,5 +131,18 @@ def backbone_importance(estimator, X, y):
     >>> backbone_importance(model, X, y).importance > 0
     True
     """
-    score = estimator.score(X, y)
-    return BackboneImportance(float(score), float(without_backbone(estimator, X).score(X, y)))
+    score = check_scoring(estimator, scoring)
+    ablated = without_backbone(estimator, X)
+    return BackboneImportance(float(score(estimator, X, y)), float(score(ablated, X, y)))
+
+
+def _mean_embedding(estimator, X):
+    embedding = estimator._evaluate(estimator._check_rows(X)).embedding
+    broken = int((~np.isfinite(embedding).all(axis=1)).sum())
+    if broken:
+        raise ValueError(
+            f"The backbone gives no finite embedding for {broken} of {len(embedding)} rows, so that it has "
+            "no mean: leave these rows out."
+        )
+    # A rounded mean may leave the range of what it is a mean of: of a constant h, it is that constant.
+    return np.clip(embedding.mean(axis=0), embedding.min(axis=0), embedding.max(axis=0))

@@ -74,9 +74,15 @@ class Auxiliary(nn.Module):
         self.register_buffer("constrained", ~torch.isnan(signs))
         self.register_buffer("signs", torch.nan_to_num(signs))
         self.register_buffer("reads", varying.double())
-        context = tuple(index for index in architecture.reads if not varying[index])
+        context = ()
+        if architecture.shared_embedding:
+            context = tuple(index for index in architecture.reads if not varying[index])
         self.context = ContextNetwork(context, architecture.n_features) if context else None
         start = INITIAL_WIDTH[architecture.thin_boxes]
+        # Embeddings start around 0. Where the clip alone joins them with what lo reads, so do the boxes: to
+        # the side of all embeddings it would be a constant.
+        alone = architecture.n_free and not architecture.shared_embedding
+        self.initial_lower = -start / 2 if alone else 0.0
         self.raw_width = nn.Parameter(torch.full((self.n_bounded,), start, dtype=torch.float64))
 
     def column_weights(self, raw):

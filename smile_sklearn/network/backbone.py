@@ -22,9 +22,17 @@ class MLPBackbone(nn.Module):
     """Relu network ``n_inputs -> hidden_layer_sizes -> n_latent``.
 
     With no inputs (properties that hold nothing equal) it is a trainable constant.
+
+    Parameters
+    ----------
+    n_inputs : int
+    hidden_layer_sizes : sequence of int
+    n_latent : int
+    spread : float, default=1.0
+        Factor on the initial weights of the last layer.
     """
 
-    def __init__(self, n_inputs, hidden_layer_sizes, n_latent):
+    def __init__(self, n_inputs, hidden_layer_sizes, n_latent, spread=1.0):
         super().__init__()
         sizes = [n_inputs, *hidden_layer_sizes, n_latent] if n_inputs else [0, n_latent]
         with warnings.catch_warnings():
@@ -35,6 +43,8 @@ class MLPBackbone(nn.Module):
             self.layers = nn.ModuleList(
                 nn.Linear(first, second, dtype=torch.float64) for first, second in pairwise(sizes)
             )
+        with torch.no_grad():
+            self.layers[-1].weight.mul_(spread)
         if not n_inputs:
             nn.init.zeros_(self.layers[0].bias)
 
@@ -140,8 +150,10 @@ class ModuleBackbone:
             return self.module(rows).numpy()
 
 
-def build_backbone(backbone, n_inputs, hidden_layer_sizes, n_latent):
+def build_backbone(backbone, n_inputs, hidden_layer_sizes, n_latent, spread=1.0):
     """Return the backbone as a float64 module: built in, a user's module, or from a factory.
+
+    ``spread`` is for the built-in one (`MLPBackbone`); a module keeps its own initial weights.
 
     Raises
     ------
@@ -149,7 +161,7 @@ def build_backbone(backbone, n_inputs, hidden_layer_sizes, n_latent):
         If the module does not map (n, n_inputs) to (n, n_latent).
     """
     if backbone is None:
-        return MLPBackbone(n_inputs, hidden_layer_sizes, n_latent)
+        return MLPBackbone(n_inputs, hidden_layer_sizes, n_latent, spread)
     if isinstance(backbone, nn.Module):
         module = copy.deepcopy(backbone)
     elif callable(backbone):

@@ -12,7 +12,7 @@ class AffineAuxiliary(Auxiliary):
     def __init__(self, architecture, hidden=0):
         super().__init__(architecture, hidden)
         self.weight = parameter(self.n_bounded, architecture.n_features)
-        self.bias = nn.Parameter(torch.zeros(self.n_bounded, dtype=torch.float64))
+        self.bias = nn.Parameter(torch.full((self.n_bounded,), self.initial_lower, dtype=torch.float64))
         self._add_context_weight(self.n_bounded)
 
     def bounded_units(self, builder):
@@ -33,7 +33,9 @@ class HiddenAuxiliary(Auxiliary):
         self.bias = nn.Parameter(torch.empty(hidden, dtype=torch.float64).uniform_(-1.0, 1.0))
         self._add_context_weight(hidden)
         self.output_weight = parameter(self.n_bounded, hidden)
-        self.output_bias = nn.Parameter(torch.zeros(self.n_bounded, dtype=torch.float64))
+        self.output_bias = nn.Parameter(
+            torch.full((self.n_bounded,), self.initial_lower, dtype=torch.float64)
+        )
 
     def bounded_units(self, builder):
         """See :class:`Auxiliary`."""

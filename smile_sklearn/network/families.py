@@ -1,5 +1,6 @@
 """The auxiliary families by name, and how one is chosen."""
 
+from smile_sklearn.network.convolutional import ConvolutionalAuxiliary
 from smile_sklearn.network.dense import AffineAuxiliary, ReluAuxiliary
 from smile_sklearn.network.lipschitz import LipschitzAuxiliary
 from smile_sklearn.network.monotone import MonotoneAuxiliary
@@ -13,6 +14,7 @@ FAMILIES = {
     "relu": ReluAuxiliary,
     "monotone": MonotoneAuxiliary,
     "lipschitz": LipschitzAuxiliary,
+    "convolutional": ConvolutionalAuxiliary,
 }
 """Width-coupled families by the name that ``auxiliary=`` takes."""
 

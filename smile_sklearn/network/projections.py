@@ -1,16 +1,46 @@
-"""Euclidean projection of weight rows, differentiable on their support."""
+"""Euclidean projection of weight rows onto the l1 ball, differentiable, without a sort."""
 
 import torch
 
 INWARD = 1.0 - 1e-12
 """Rows end slightly inside the ball, so that rounding cannot carry them out of it."""
 
+WARM = 0.9
+"""Share of the last threshold to start from: weights move little in a step, and from below the root
+Newton's steps only rise."""
+
+MAX_STEPS = 200
+"""Newton's method ends by itself (each step below the root leaves out at least one entry, in practice
+half of them); past this many a sort answers."""
+
+
+class L1BallProjection:
+    """`project_rows_on_l1_ball`, each call starting from the thresholds of the last one.
+
+    The result does not depend on where it starts but for rounding; the steps it takes do.
+    """
+
+    def __init__(self):
+        self._thresholds = None
+
+    def __call__(self, weight):
+        """Project the rows of ``weight`` (k, d)."""
+        start, self._thresholds = self._thresholds, None
+        fits = start is not None and (start.dtype, start.device, len(start)) == (
+            weight.dtype,
+            weight.device,
+            len(weight),
+        )
+        projected, thresholds = _Projection.apply(weight, WARM * start if fits else None)
+        self._thresholds = thresholds
+        return projected
+
 
 def project_rows_on_l1_ball(weight):
     """Project every row onto the l1 ball of radius 1 (Duchi et al., ICML 2008).
 
     Soft thresholding at the tau with ``sum_j max(|w_j| - tau, 0) = 1``; rows inside the ball
-    are returned unchanged.
+    are returned unchanged (but for a factor of `INWARD`).
 
     Parameters
     ----------
@@ -21,15 +51,74 @@ def project_rows_on_l1_ball(weight):
     Tensor of shape (k, d)
         Rows with an l1 norm of at most 1.
     """
-    magnitude = weight.abs()
-    with torch.no_grad():
-        ordered = magnitude.sort(dim=1, descending=True).values
-        excess = ordered.cumsum(dim=1) - 1.0
-        counts = torch.arange(1, weight.shape[1] + 1, dtype=weight.dtype, device=weight.device)
-        support = (ordered * counts > excess).sum(dim=1, keepdim=True).clamp(min=1)
-        active = magnitude > excess.gather(1, support - 1) / support
-    # tau recomputed on that support, so that its gradient is that of the projection.
-    tau = ((magnitude * active).sum(dim=1, keepdim=True) - 1.0) / active.sum(dim=1, keepdim=True).clamp(min=1)
-    shrunk = weight.sign() * torch.relu(magnitude - tau.clamp(min=0.0))
-    norm = shrunk.abs().sum(dim=1, keepdim=True)
-    return shrunk * (INWARD / norm.clamp(min=1.0))
+    return _Projection.apply(weight, None)[0]
+
+
+class _Projection(torch.autograd.Function):
+    """Soft thresholding; the gradient is that of the projection on the face where it ends."""
+
+    @staticmethod
+    def forward(ctx, weight, start):
+        magnitude = weight.abs()
+        tau = thresholds(magnitude, start)
+        shrunk = torch.sub(magnitude, tau[:, None], out=magnitude).relu_()
+        # Rounding may leave a row outside by a few units in the last place.
+        shrunk.mul_((INWARD / shrunk.sum(dim=1).clamp(min=1.0))[:, None])
+        shrunk.copysign_(weight)
+        ctx.save_for_backward(shrunk, tau)
+        ctx.mark_non_differentiable(tau)
+        return shrunk, tau
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, gradient, _):
+        shrunk, tau = ctx.saved_tensors
+        sign = shrunk.sign()
+        outside = tau > 0
+        # On the support of a row outside the ball, the part along the normal of the face is lost.
+        along = (gradient * sign).sum(dim=1)
+        support = sign.abs()
+        mean = torch.where(outside, along / support.sum(dim=1).clamp(min=1.0), torch.zeros_like(along))
+        support[~outside] = 1.0
+        return support.mul_(gradient).sub_(sign.mul_(mean[:, None])), None
+
+
+def thresholds(magnitude, start=None):
+    """Tau of every row of magnitudes (k, d), 0 for rows inside the ball.
+
+    Newton's method on the convex, decreasing ``sum_j max(a_j - tau, 0) - 1``: from above the root the
+    first step lands below it, from below the steps rise and the support shrinks until it is the
+    right one. A handful of passes, where a sort takes many.
+
+    Parameters
+    ----------
+    magnitude : Tensor of shape (k, d)
+    start : Tensor of shape (k,), default=None
+        Where to start (0).
+    """
+    tau = magnitude.new_zeros(len(magnitude)) if start is None else start
+    excess = torch.empty_like(magnitude)
+    previous = None
+    for _ in range(MAX_STEPS):
+        torch.sub(magnitude, tau[:, None], out=excess).relu_()
+        surplus = excess.sum(dim=1) - 1.0
+        count = excess.sign_().sum(dim=1)
+        if previous is not None and torch.equal(count, previous):
+            # The supports are nested, so that equal counts are equal supports. Tau is computed once more
+            # from the support alone: its bits are then the same wherever Newton's method started.
+            sums = excess.mul_(magnitude).sum(dim=1)
+            return ((sums - 1.0) / count.clamp(min=1.0)).clamp(min=0.0)
+        # Nothing above a start that was too far up: begin at 0.
+        tau = torch.where(count > 0, tau + surplus / count.clamp(min=1.0), torch.zeros_like(tau)).clamp(
+            min=0.0
+        )
+        previous = count
+    return _thresholds_by_sorting(magnitude)
+
+
+def _thresholds_by_sorting(magnitude):
+    ordered = magnitude.sort(dim=1, descending=True).values
+    excess = ordered.cumsum(dim=1) - 1.0
+    counts = torch.arange(1, magnitude.shape[1] + 1, dtype=magnitude.dtype, device=magnitude.device)
+    support = (ordered * counts > excess).sum(dim=1, keepdim=True).clamp(min=1)
+    return (excess.gather(1, support - 1) / support)[:, 0].clamp(min=0.0)

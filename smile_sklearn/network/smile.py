@@ -1,5 +1,6 @@
 """The SMiLE module: backbone, auxiliaries, clip, linear head (paper, eq. 3-4)."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -7,17 +8,21 @@ from torch import nn
 
 from smile_sklearn.network.auxiliary import parameter
 from smile_sklearn.network.evaluate import evaluate
-from smile_sklearn.snapshot.graph import Affine, Clamp, Graph, GraphBuilder
+from smile_sklearn.snapshot.graph import Graph, GraphBuilder
 from smile_sklearn.snapshot.network import NetworkSnapshot
 
 
 class Components(NamedTuple):
-    """Everything the training losses read of one forward pass; outputs (n, n_outputs)."""
+    """Everything the training losses read of one forward pass; outputs (n, n_outputs).
+
+    ``box``, the auxiliaries' graph and :class:`BoxNodes`, is here so that a step writes it once.
+    """
 
     output: torch.Tensor
     embedding: torch.Tensor
     lower: torch.Tensor
     upper: torch.Tensor
+    box: tuple | None = None
 
 
 class SMiLENetwork(nn.Module):
@@ -52,12 +57,12 @@ class SMiLENetwork(nn.Module):
 
     def forward(self, inputs):
         """Return the :class:`Components` at rows (n, n_features)."""
-        graph, nodes = self.auxiliary_graph()
+        box = graph, nodes = self.auxiliary_graph()
         lower, upper = evaluate(graph, inputs, (nodes.lower, nodes.upper))
         embedding = self.backbone(inputs[:, self.columns])
         # clip(z; l, u) = max(l, min(u, z)): where the ends flip, lo wins.
         latent = torch.maximum(lower, torch.minimum(upper, embedding))
-        return Components(self.head(latent), embedding, lower, upper)
+        return Components(self.head(latent), embedding, lower, upper, box)
 
     def head(self, latent):
         """Return ``W latent + b``."""
@@ -90,11 +95,8 @@ def to_numpy(graph):
     """Copy a graph of torch tensors into one of numpy arrays."""
     nodes = []
     for node in graph.nodes:
-        if isinstance(node, Affine):
-            node = Affine(_array(node.weight), _array(node.bias), node.source)
-        elif isinstance(node, Clamp):
-            node = Clamp(_array(node.lower), _array(node.upper), node.source)
-        nodes.append(node)
+        tensors = {name: value for name, value in vars(node).items() if isinstance(value, torch.Tensor)}
+        nodes.append(replace(node, **{name: _array(tensor) for name, tensor in tensors.items()}))
     return Graph(tuple(nodes))
 
 

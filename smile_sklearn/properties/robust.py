@@ -20,8 +20,9 @@ class GloballyRobust(Property):
         does not list are held equal. A one-hot group takes 0, or 1 = any category.
     epsilon : float or None
         In output units: those of y, or of the logit (of every margin for several classes).
-        None: no claim about all inputs, so nothing that ``fit`` or ``certify`` could prove. It then says
-        which inputs are near a row, for ``predict_with_certificate(X, property, method="local")``.
+        None: no claim about all inputs, so nothing that ``certify`` could prove. ``fit`` then trains
+        around the rows, with bounds of what the inputs near a row may give, and
+        ``predict_with_certificate(X, method="local")`` tells which rows it certifies.
 
     Examples
     --------
@@ -42,9 +43,8 @@ class GloballyRobust(Property):
         if self.epsilon is None:
             raise PropertyError(
                 "Got epsilon=None, expected a number >= 0. Without epsilon there is no claim about all "
-                "inputs to train for or to certify (local training is not in this version). The local rule "
-                "asks about given rows: predict_with_certificate(X, property=GloballyRobust(delta, None), "
-                "method='local')."
+                "inputs to certify. fit trains around the rows, and the local rule asks about given rows: "
+                "predict_with_certificate(X, property=GloballyRobust(delta, None), method='local')."
             )
         epsilon = check_number(self.epsilon, "epsilon")
         delta = symmetric_delta(self.delta, features)

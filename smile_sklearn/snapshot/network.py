@@ -9,7 +9,8 @@ import numpy as np
 from smile_sklearn.exceptions import CertificateError
 from smile_sklearn.properties.domain import InputDomain
 from smile_sklearn.snapshot.forward import evaluate, fixed_order_matmul, order_is_fixed
-from smile_sklearn.snapshot.graph import Affine, Clamp, Graph, GroupSort, Input, Sum
+from smile_sklearn.snapshot.graph import Affine, Clamp, Conv2d, Graph, GroupSort, Input, Sum
+from smile_sklearn.snapshot.lowering import lowered_graph
 
 FORMAT = "smile_sklearn.snapshot/1"
 """Name and version of the file format; a reader refuses any other."""
@@ -17,11 +18,19 @@ FORMAT = "smile_sklearn.snapshot/1"
 _FIELDS = {
     Input: ("size",),
     Affine: ("source",),
+    Conv2d: ("height", "width", "stride", "padding", "source"),
     Clamp: ("source",),
     GroupSort: ("group", "size", "source"),
     Sum: ("first", "second", "size"),
 }
-_ARRAYS = {Input: (), Affine: ("weight", "bias"), Clamp: ("lower", "upper"), GroupSort: (), Sum: ()}
+_ARRAYS = {
+    Input: (),
+    Affine: ("weight", "bias"),
+    Conv2d: ("weight", "bias"),
+    Clamp: ("lower", "upper"),
+    GroupSort: (),
+    Sum: (),
+}
 _KINDS = {kind.__name__: kind for kind in _FIELDS}
 
 
@@ -94,6 +103,15 @@ class NetworkSnapshot:
             digest.update(repr(array.shape).encode())
             digest.update(array.astype("<f8", order="C").tobytes())
         return digest.hexdigest()
+
+    def lowered(self):
+        """The same network with convolutions as dense affine nodes: what verifiers read.
+
+        Its graph is the same real function, node by node. ``predict``, the self-test of the summation
+        order and the digest are those of the network itself.
+        """
+        graph = lowered_graph(self.graph)
+        return self if graph is self.graph else replace(self, graph=graph)
 
     def bounds(self, inputs):
         """Return ``lo`` and ``hi`` at rows in unit coordinates, each (n, n_latent)."""

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from smile_sklearn.exceptions import UnsupportedError
+from smile_sklearn.network.evaluate import dense_graph
 from smile_sklearn.snapshot.graph import Affine, Clamp, GroupSort, Input, Sum
 from smile_sklearn.verification.intervals import input_range
 
@@ -35,9 +36,17 @@ class DifferenceMeasure:
             columns = torch.as_tensor(group.columns, dtype=torch.long, device=device)
             self._groups.append((columns, _tensor(group.categories, device), first, second))
 
-    def bounds(self, network):
-        """Return (sup f' - f'', sup f'' - f'), largest over the margins, in network units."""
-        graph, nodes = network.auxiliary_graph()
+    def bounds(self, network, box=None):
+        """Return (sup f' - f'', sup f'' - f'), largest over the margins, in network units.
+
+        Parameters
+        ----------
+        network : SMiLENetwork
+        box : tuple of Graph and BoxNodes, default=None
+            ``network.auxiliary_graph()``, if at hand.
+        """
+        graph, nodes = box or network.auxiliary_graph()
+        graph = dense_graph(graph)
         ranges, differences = self._walk(graph)
         margins = margin_rows(network.head_weight)
         bound = {"box": self._box, "shared": self._shared}[self.coupling]

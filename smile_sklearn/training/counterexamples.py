@@ -246,6 +246,6 @@ class IncumbentViolation(ViolationMeasure):
         with torch.no_grad():
             return (self.violations(network) <= 0).tolist()
 
-    def violations(self, network):
+    def violations(self, network, box=None):
         """See :class:`ViolationMeasure`; in network units."""
         return incumbent_violations(network, self.goals, self.incumbents)

@@ -20,6 +20,8 @@ def make_method(method):
     """
     if isinstance(method, str) and method in METHODS:
         return METHODS[method]()
+    if isinstance(method, type):
+        raise ValueError(f"Got method={method!r}, a class, expected an object: {method.__name__}().")
     missing = [name for name in PARTS if not hasattr(method, name)]
     if missing:
         raise ValueError(

@@ -43,12 +43,27 @@ class PhaseNet(skorch.NeuralNet):
         """Loss of one batch, from the phase in ``criterion``."""
         return self.criterion_(X, y_pred, *y_true)
 
+    def _set_training(self, training=True):
+        # skorch walks all modules every step; the mode changes once a phase.
+        if self.module_.training is not training:
+            super()._set_training(training)
+
     def train_step(self, batch, **fit_params):
         """Primal step, between the phase's look for counterexamples and its dual step."""
         self.criterion_.before_step()
-        step = super().train_step(batch, **fit_params)
+        self.optimizer_.zero_grad(set_to_none=True)
+        step = self.train_step_single(batch, **fit_params)
+        self.optimizer_.step()
         self.criterion_.after_step()
         return step
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """All batches once. Without skorch's log of every batch: an epoch's means are in ``history_``."""
+        if iterator is None:  # no validation split
+            return
+        for batch in iterator:
+            step_fn(batch, **fit_params)
+            self.notify("on_batch_end", batch=batch, training=training)
 
 
 class PretrainObjective(torch.nn.Module):
@@ -100,7 +115,7 @@ class TrainObjective(torch.nn.Module):
         accuracy = state.supervised(state.network, inputs, components, targets, weights, progress)
         box = box_loss(components, state.network.architecture.n_free)
         self.log.add(accuracy, box)
-        self._violations = self.measure.violations(state.network)
+        self._violations = self.measure.violations(state.network, components.box)
         multipliers = self.multipliers.values.to(self._violations.device)
         penalty = (multipliers * torch.relu(self._violations)).sum()
         return accuracy + state.options.lambda_box * box + penalty
@@ -163,6 +178,7 @@ class Recorder(Callback):
         loss, box = net.criterion_.log.means()
         violations, multipliers, calls, seconds, timeouts = net.criterion_.record()
         phase = net.criterion_.phase
+        net.history.record(f"{phase} loss", loss)  # what ``verbose`` prints
         self.history.append(
             EpochRecord(
                 phase=phase,
@@ -209,15 +225,17 @@ def run_epochs(state, objective, n_epochs, *, optimizer, schedule):
         device=options.device,
         verbose=options.verbose,
         callbacks=[
-            ("schedule", LRScheduler(policy=policy, step_every="batch", **policy_options)),
+            ("schedule", LRScheduler(policy, step_every="batch", event_name=None, **policy_options)),
             ("recorder", Recorder(state.history)),
         ],
     )
-    if not options.verbose:
-        net.set_params(callbacks__print_log=None)
+    silent = ("train_loss", "valid_loss") if options.verbose else ("train_loss", "valid_loss", "print_log")
+    net.set_params(**{f"callbacks__{name}": None for name in silent})
     with one_seed(state.generator):
         net.initialize()
+        state.network.train()  # all of it: a backbone comes in eval mode from the check of its shape
         net.partial_fit(_Dataset(data), None)
+        state.network.eval()  # what follows looks at the network as predict will: no dropout
 
 
 def n_steps(state, n_epochs):
@@ -250,6 +268,8 @@ def fitting_threads(state):
 @contextlib.contextmanager
 def one_seed(generator):
     """Give torch's global generator a private seed (dropout, initialisation) and restore it."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(torch.randint(2**31 - 1, (1,), generator=generator)))
+    seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
+    cuda = list(range(torch.cuda.device_count()))  # torch.manual_seed seeds these as well
+    with torch.random.fork_rng(devices=cuda):
+        torch.manual_seed(seed)
         yield

@@ -1,12 +1,13 @@
 """From the parameters of an estimator to the state that the phases work on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from smile_sklearn.network import plan_architecture
 from smile_sklearn.properties import PropertySet
+from smile_sklearn.training.local_loss import LocalLoss, worst_logit, worst_logits, worst_prediction
 from smile_sklearn.training.losses import PointLoss
 from smile_sklearn.training.net import one_seed
 from smile_sklearn.training.state import Goal, TrainingData, TrainingOptions, TrainingState
@@ -49,7 +50,7 @@ def choose_couplings(properties, coupling, method):
     return tuple(fixed or member.default_coupling for member in members)
 
 
-def initial_state(method, arrays, relations, couplings, domain, task, parameters, seed):
+def initial_state(method, arrays, relations, couplings, domain, task, parameters, seed, local=()):
     """Build the untrained network and put it beside the data and the goals.
 
     Parameters
@@ -63,6 +64,8 @@ def initial_state(method, arrays, relations, couplings, domain, task, parameters
     parameters : dict
         Constructor arguments of the estimator.
     seed : int
+    local : sequence of Premise
+        Of properties that claim nothing of all inputs: trained around the rows.
 
     Returns
     -------
@@ -71,6 +74,8 @@ def initial_state(method, arrays, relations, couplings, domain, task, parameters
     architecture = plan_architecture(
         relations, couplings, domain, n_outputs=task.n_outputs, n_latent=parameters["n_latent"]
     )
+    if local:
+        architecture = _for_local_training(architecture, local)
     device = parameters["device"]
     generator = torch.Generator().manual_seed(int(seed))
     hidden = tuple(parameters["hidden_layer_sizes"])
@@ -80,7 +85,7 @@ def initial_state(method, arrays, relations, couplings, domain, task, parameters
         network=network.to(device),
         data=TrainingData(*(torch.as_tensor(array, device=device) for array in arrays)),
         loss=task.loss,
-        supervised=PointLoss(task.loss),
+        supervised=_supervised(method, task, local, device),
         goals=tuple(
             Goal(
                 relation,
@@ -99,8 +104,29 @@ def initial_state(method, arrays, relations, couplings, domain, task, parameters
     )
 
 
+def _for_local_training(architecture, premises):
+    """Boxes around a row are bounded for any backbone, so their widths count (box coupling)."""
+    reach = [np.maximum(*np.abs(premise.unit_delta())) for premise in premises]
+    reach = np.maximum.reduce([architecture.reach, *reach])
+    return replace(architecture, thin_boxes=True, n_free=0, reach=reach)
+
+
+def _supervised(method, task, local, device):
+    """What the training phase minimises beside the global properties."""
+    if not local:
+        return PointLoss(task.loss)
+    if not hasattr(method, "local"):
+        raise ValueError(
+            f"Got method={method!r}, which trains no property without a global claim "
+            f"({', '.join(premise.name for premise in local)}). Use method='smile', or give an epsilon."
+        )
+    worst = worst_prediction if task.keeps_mean else (worst_logit if task.n_outputs == 1 else worst_logits)
+    return LocalLoss(task.loss, local, method.local, worst, device)
+
+
 def _options(parameters, n_rows):
-    names = ("lambda_box", "pretrain_iter", "max_iter", "posttrain_iter", "device", "solver", "time_limit")
+    names = ("lambda_box", "alpha", "pretrain_iter", "max_iter", "posttrain_iter")
+    names += ("device", "solver", "time_limit", "verbose", "verifier")
     batch_size = parameters["batch_size"]
     if batch_size == "auto":
         batch_size = int(np.clip(n_rows // STEPS_PER_EPOCH, *BATCH_SIZES))
@@ -108,5 +134,4 @@ def _options(parameters, n_rows):
         **{name: parameters[name] for name in names},
         learning_rate=parameters["learning_rate_init"],
         batch_size=batch_size,
-        verbose=parameters["verbose"],
     )

@@ -64,6 +64,7 @@ class TrainingOptions:
     """Numbers of the training loop; see the estimators for their meaning."""
 
     lambda_box: float
+    alpha: float
     pretrain_iter: int
     max_iter: int
     posttrain_iter: int
@@ -73,6 +74,7 @@ class TrainingOptions:
     solver: str
     time_limit: float
     verbose: int
+    verifier: object
 
 
 @dataclass(frozen=True)
@@ -175,9 +177,12 @@ class PhaseResult:
         Last measured violation of each goal, signed.
     bounds : tuple of float
         Proven bound on the violation of each goal where the phase proves any, output units.
+    certificates : tuple of Certificate
+        Of each goal, for the network as the phase leaves it, where the phase ends in a proof.
     """
 
     phase: str
     n_epochs: int
     violations: tuple
     bounds: tuple = ()
+    certificates: tuple = ()

@@ -5,7 +5,6 @@ from abc import ABC, abstractmethod
 import torch
 
 from smile_sklearn.training.bounds import DifferenceMeasure
-from smile_sklearn.training.state import tighten
 
 
 class ViolationMeasure(ABC):
@@ -14,7 +13,7 @@ class ViolationMeasure(ABC):
     Attributes
     ----------
     calls, seconds, timeouts : int, float, int
-        Generator calls so far, their wall time, and how many the wall-clock guard cut short.
+        Searches for counterexamples so far, their wall time, and how many the wall-clock guard cut short.
     """
 
     calls = 0
@@ -24,9 +23,20 @@ class ViolationMeasure(ABC):
     def before_step(self, network):
         """Look for counterexamples where the strategy needs any; called before every step."""
 
+    def counterexamples(self, output_scale):
+        """Pairs found that broke a property, as ``EnvelopeCounterexample``; none where none are kept."""
+        return []
+
     @abstractmethod
-    def violations(self, network):
-        """Return a tensor (n_goals,): positive where a goal is violated."""
+    def violations(self, network, box=None):
+        """Return a tensor (n_goals,): positive where a goal is violated.
+
+        Parameters
+        ----------
+        network : SMiLENetwork
+        box : tuple of Graph and BoxNodes, default=None
+            ``network.auxiliary_graph()``, if at hand.
+        """
 
 
 class BoundViolation(ViolationMeasure):
@@ -37,27 +47,106 @@ class BoundViolation(ViolationMeasure):
     Parameters
     ----------
     goals : sequence of Goal
-    margin : float
-        Share of epsilon kept in hand for the slack of the final proof.
+        Tightened ones, so that the slack of the final proof fits in.
     device : str
     """
 
-    def __init__(self, goals, margin=1e-3, device="cpu"):
-        self.goals = tuple(tighten(goal, margin) for goal in goals)
+    def __init__(self, goals, device="cpu"):
+        self.goals = tuple(goals)
         self.measures = [DifferenceMeasure(goal.relation, goal.coupling, device) for goal in self.goals]
 
-    def violations(self, network):
+    def violations(self, network, box=None):
         """See :class:`ViolationMeasure`."""
+        box = box or network.auxiliary_graph()
         values = [
-            self._one(goal, measure, network) for goal, measure in zip(self.goals, self.measures, strict=True)
+            self._one(goal, *measure.bounds(network, box))
+            for goal, measure in zip(self.goals, self.measures, strict=True)
         ]
         return torch.stack(values) if values else torch.zeros(0, dtype=torch.float64)
 
-    def _one(self, goal, measure, network):
-        upper, lower = measure.bounds(network)
+    @staticmethod
+    def _one(goal, upper, lower):
         sides = []
         if goal.epsilon_upper < float("inf"):
             sides.append(upper - goal.epsilon_upper)
         if goal.epsilon_lower > -float("inf"):
             sides.append(lower + goal.epsilon_lower)
         return torch.stack(sides).max() / goal.scale
+
+
+class PoolViolation(ViolationMeasure):
+    """Relative excess of V at the worst pair of a pool: a lower bound of the violation.
+
+    Parameters
+    ----------
+    search : PoolSearch
+        Of pools whose goals are tightened.
+    """
+
+    def __init__(self, search):
+        self.search = search
+
+    @property
+    def calls(self):
+        """Searches so far."""
+        return self.search.calls
+
+    @property
+    def seconds(self):
+        """Their wall time."""
+        return self.search.seconds
+
+    def before_step(self, network):
+        """See :class:`ViolationMeasure`."""
+        self.search.step()
+
+    def counterexamples(self, output_scale):
+        """See :class:`ViolationMeasure`."""
+        return [pair for pool in self.search.pools for pair in pool.counterexamples(output_scale)]
+
+    def violations(self, network, box=None):
+        """See :class:`ViolationMeasure`."""
+        box = box or network.auxiliary_graph()
+        values = [pool.violation(network, box) for pool in self.search.pools]
+        return torch.stack(values) if values else torch.zeros(0, dtype=torch.float64)
+
+
+class MixedViolation(ViolationMeasure):
+    r"""Between the two: ``(1 - alpha) lower + alpha upper``, with one gradient.
+
+    What MTL-IBP does to a loss between an attack and interval bounds, done to the violation of
+    a global property. ``0 < alpha < 1``: at the ends one of the two is not needed.
+
+    Parameters
+    ----------
+    lower : PoolViolation
+    upper : BoundViolation
+    alpha : float
+    """
+
+    def __init__(self, lower, upper, alpha):
+        self.lower, self.upper, self.alpha = lower, upper, alpha
+
+    @property
+    def calls(self):
+        """Searches so far."""
+        return self.lower.calls
+
+    @property
+    def seconds(self):
+        """Their wall time."""
+        return self.lower.seconds
+
+    def before_step(self, network):
+        """See :class:`ViolationMeasure`."""
+        self.lower.before_step(network)
+
+    def counterexamples(self, output_scale):
+        """See :class:`ViolationMeasure`."""
+        return self.lower.counterexamples(output_scale)
+
+    def violations(self, network, box=None):
+        """See :class:`ViolationMeasure`."""
+        box = box or network.auxiliary_graph()
+        lower, upper = (side.violations(network, box) for side in (self.lower, self.upper))
+        return torch.lerp(lower, upper, self.alpha)

@@ -69,7 +69,7 @@ class Verifier(ABC):
     couplings : tuple of str
         Couplings it can prove with.
     node_types : tuple of type
-        Graph nodes it understands; any other is declined, never guessed.
+        Graph nodes it understands, of a lowered graph; any other is declined, never guessed.
     refutes : bool
         Whether it searches f itself for pairs that break the property, where V could go no further.
     """
@@ -110,7 +110,8 @@ class Verifier(ABC):
         with np.errstate(over="ignore", invalid="ignore"):
             # What overflows is infinite or NaN, and every bound reads that as: nothing is known.
             couplings = self.check(snapshot, relation, coupling)
-            proof = self._verify(snapshot, relation, couplings, Context(deadline, predict))
+            # The one place where convolutions become dense: no verifier needs to know of them.
+            proof = self._verify(snapshot.lowered(), relation, couplings, Context(deadline, predict))
         return _certificate(self, snapshot, relation, proof, time.perf_counter() - started)
 
     def check(self, snapshot, relation, coupling="auto"):
@@ -118,7 +119,8 @@ class Verifier(ABC):
         if not isinstance(relation, Relation):
             # Of pairs alone nothing is claimed, and nothing must not be found to hold.
             raise TypeError(f"Got {type(relation).__name__}, expected a Relation: a claim about pairs.")
-        alien = {type(node).__name__ for node in snapshot.graph.nodes if type(node) not in self.node_types}
+        nodes = snapshot.lowered().graph.nodes
+        alien = {type(node).__name__ for node in nodes if type(node) not in self.node_types}
         if alien:
             raise UnsupportedError(
                 f"The verifier {self.name!r} does not handle {sorted(alien)}; it handles "
@@ -149,7 +151,8 @@ class Verifier(ABC):
     def _verify(self, snapshot, relation, couplings, context):
         """Return a :class:`Proof`.
 
-        ``couplings`` is never empty and each applies; ``context`` has the time left and ``predict``.
+        ``snapshot`` is lowered (no convolutions); ``couplings`` is never empty and each applies;
+        ``context`` has the time left and ``predict``.
         """
 
 

@@ -3,7 +3,7 @@ r"""Branch and bound over sub-boxes of related pairs: complete for V in the limi
 import numpy as np
 from joblib import Parallel, delayed
 
-from smile_sklearn.snapshot.graph import NODE_TYPES
+from smile_sklearn.snapshot.graph import DENSE_NODE_TYPES
 from smile_sklearn.verification.base import BoundPair, Proof, Verifier
 from smile_sklearn.verification.branching.envelope_bounds import EnvelopeBounds
 from smile_sklearn.verification.branching.linear_bounds import GraphBounds
@@ -49,7 +49,7 @@ class BranchAndBound(Verifier):
 
     name = "branch and bound"
     couplings = ("box", "shared")
-    node_types = NODE_TYPES
+    node_types = DENSE_NODE_TYPES
 
     def __init__(self, splitting="reciph", max_subproblems=20_000, gap=1e-4, batch_size=128, n_jobs=None):
         self.splitting = splitting

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from smile_sklearn.snapshot.graph import NODE_TYPES
+from smile_sklearn.snapshot.graph import DENSE_NODE_TYPES
 from smile_sklearn.verification.affine_box import AffineEnvelope, affine_box
 from smile_sklearn.verification.bands import band_maximum
 from smile_sklearn.verification.base import BoundPair, Proof, Verifier
@@ -29,12 +29,12 @@ class ClosedForm(Verifier):
 
     name = "closed form"
     couplings = ("box",)
-    node_types = NODE_TYPES
+    node_types = DENSE_NODE_TYPES
 
     def check(self, snapshot, relation, coupling="auto"):
         """Return the couplings to use, or raise UnsupportedError saying what does not fit."""
         couplings = super().check(snapshot, relation, coupling)
-        affine_box(snapshot)
+        affine_box(snapshot.lowered())
         return couplings
 
     def _verify(self, snapshot, relation, couplings, context):

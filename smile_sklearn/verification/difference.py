@@ -3,7 +3,7 @@
 import numpy as np
 
 from smile_sklearn.properties.relation import UNIT_ROUNDOFF
-from smile_sklearn.snapshot.graph import NODE_TYPES
+from smile_sklearn.snapshot.graph import DENSE_NODE_TYPES
 from smile_sklearn.verification.base import BoundPair, Proof, Verifier
 from smile_sklearn.verification.intervals import (
     affine_error,
@@ -37,7 +37,7 @@ class DifferenceBounds(Verifier):
 
     name = "difference bounds"
     couplings = ("box", "shared")
-    node_types = NODE_TYPES
+    node_types = DENSE_NODE_TYPES
 
     def _verify(self, snapshot, relation, couplings, context):
         analysis = Analysis(snapshot, relation)

@@ -4,7 +4,7 @@ from numbers import Integral
 
 import numpy as np
 
-from smile_sklearn.snapshot.graph import NODE_TYPES
+from smile_sklearn.snapshot.graph import DENSE_NODE_TYPES
 from smile_sklearn.verification.base import BoundPair, Proof, Verifier
 from smile_sklearn.verification.falsifying.envelope_search import climb, repaired
 from smile_sklearn.verification.falsifying.output_search import search_outputs
@@ -33,7 +33,7 @@ class Falsifier(Verifier):
 
     name = "falsifier"
     couplings = ("box", "shared")
-    node_types = NODE_TYPES
+    node_types = DENSE_NODE_TYPES
     refutes = True
 
     def __init__(self, n_pairs=512, n_steps=24, random_state=0):

@@ -118,6 +118,7 @@ def generate(
     """
     started = time.perf_counter()
     couplings = MIP(solver).check(snapshot, relation, coupling)
+    snapshot = snapshot.lowered()
     analysis, door = Analysis(snapshot, relation), SolverDoor(solver)
     if not np.isfinite(analysis.slack).all():
         raise SolverError(

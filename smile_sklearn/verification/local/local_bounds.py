@@ -13,11 +13,11 @@ import numpy as np
 
 from smile_sklearn.exceptions import DomainError, UnsupportedError
 from smile_sklearn.properties.relation import UNIT_ROUNDOFF
-from smile_sklearn.snapshot.graph import Affine, Clamp, GroupSort, Input, Sum
+from smile_sklearn.snapshot.graph import Affine, Clamp, Conv2d, GroupSort, Input, Sum
 from smile_sklearn.verification.difference import output_slack
 from smile_sklearn.verification.intervals import Interval, node_ranges
 from smile_sklearn.verification.linear_form import linear_form
-from smile_sklearn.verification.local.interval_product import IntervalProduct
+from smile_sklearn.verification.local.interval_product import ConvolutionProduct, IntervalProduct
 from smile_sklearn.verification.local.neighbourhood import Neighbourhood, neighbourhoods
 from smile_sklearn.verification.rounding import SMALLEST, absolute_matmul, add_upper, inflate
 
@@ -59,6 +59,7 @@ class LocalBounds:
                 f"{premise.name!r} is stated over another domain than the network's "
                 f"({premise.domain}; {snapshot.domain}). Resolve the property over snapshot.domain."
             )
+        nodes, snapshot = snapshot.graph.nodes, snapshot.lowered()
         self.snapshot, self.premise, self.shared = snapshot, premise, shared
         with np.errstate(over="ignore", invalid="ignore"):
             # An overflow makes the slack infinite, and then nothing is bounded.
@@ -67,11 +68,18 @@ class LocalBounds:
         ends = [self.ranges[snapshot.lower].magnitude, self.ranges[snapshot.upper].magnitude]
         self.latent_magnitude = np.maximum(*ends)
         self._layers = {
-            index: IntervalProduct(node.weight, node.bias, self.ranges[node.source].magnitude)
+            index: self._product(nodes[index], node)
             for index, node in enumerate(snapshot.graph.nodes)
             if isinstance(node, Affine)
         }
         self._goals = {}
+
+    def _product(self, node, dense):
+        """Intervals of one layer: of a convolution by its patches, which are far less than its dense form."""
+        magnitude = self.ranges[dense.source].magnitude
+        if isinstance(node, Conv2d) and not (node.source == 0 and self.snapshot.domain.groups):
+            return ConvolutionProduct(node, magnitude)
+        return IntervalProduct(dense.weight, dense.bias, magnitude)
 
     def __call__(self, rows, embedding, best=None):
         """Bound f, or the margins of the predicted class, around rows.
