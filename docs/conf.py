@@ -8,6 +8,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))  # document this tree, installed or not
+sys.path.insert(0, str(HERE / "_extensions"))
 
 import smile_sklearn  # noqa: E402
 from smile_sklearn.datasets import DatasetNotFoundError, fetch_compas  # noqa: E402
@@ -24,13 +25,14 @@ extensions = [
     "sphinx.ext.mathjax",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
+    "study_table",
 ]
 MATHJAX_COPY = "sphinx-mathjax-offline"  # the import name too
 if find_spec(MATHJAX_COPY):
     # MathJax beside the pages; without that package the reader's browser fetches it from its usual address.
     extensions.append(MATHJAX_COPY)
 
-exclude_patterns = ["_build", "_templates", "auto_examples/**/*.ipynb", "**/README.txt"]
+exclude_patterns = ["_build", "_extensions", "_templates", "auto_examples/**/*.ipynb", "**/README.txt"]
 templates_path = ["_templates"]
 default_role = "py:obj"
 rst_prolog = ".. currentmodule:: smile_sklearn"  # so that `Fair` in single backticks is a link
@@ -84,7 +86,7 @@ html_theme_options = {
     "footer_end": [],
 }
 PAGES_WITHOUT_SIDEBAR = ("index", "getting_started", "certificates", "when_to_use", "mathematics", "training")
-html_sidebars = {page: [] for page in (*PAGES_WITHOUT_SIDEBAR, "verifiers", "tutorials/*")}
+html_sidebars = {page: [] for page in (*PAGES_WITHOUT_SIDEBAR, "verifiers", "tutorials/*", "study/*")}
 
 
 METHODS_TABLE = """

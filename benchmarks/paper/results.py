@@ -29,7 +29,10 @@ class Results:
         """All rows so far."""
         if not self.path.exists():
             return pd.DataFrame(columns=list(self.keys))
-        return pd.read_csv(self.path, dtype=dict.fromkeys(self.keys, str), keep_default_na=True)
+        frame = pd.read_csv(self.path)
+        # Read apart: elsewhere an empty cell, None and NA are missing values, but a key may be any word.
+        keys = pd.read_csv(self.path, usecols=list(self.keys), dtype=str, keep_default_na=False)
+        return frame.assign(**keys)
 
     def has(self, **key):
         """Whether the run with these keys is there."""
