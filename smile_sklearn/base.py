@@ -30,6 +30,7 @@ from smile_sklearn.training import make_method
 from smile_sklearn.training.net import fitting_threads
 from smile_sklearn.training.prepare import Task, choose_couplings, initial_state
 from smile_sklearn.verification import make_verifier
+from smile_sklearn.verification.base import relation_data
 
 FITTED = (
     "certificate_",
@@ -288,7 +289,8 @@ class BaseSMiLE(CertifiedPredictionMixin, BaseEstimator):
         # Frozen: set_params on the user's objects changes nothing of what was proven.
         self.properties_ = None if self.properties is None else clone(self.properties)
         self.premises_ = premises
-        self.relations_ = tuple(goal.relation for goal in state.goals)
+        # Not those of the goals, which a method may move while it trains: what was asked is what is judged.
+        self.relations_ = tuple(premise for premise in premises if isinstance(premise, Relation))
         self.couplings_ = tuple(goal.coupling for goal in state.goals)
         self.history_ = state.history
         self.counterexamples_ = state.counterexamples
@@ -314,7 +316,10 @@ class BaseSMiLE(CertifiedPredictionMixin, BaseEstimator):
         try:
             certificate = self.certify(verifier=self.verifier, n_jobs=self.n_jobs)
             if isinstance(self.verifier, str) and self.verifier == "auto":
-                certificate = _in_time(certificate, self.phases_[-1].certificates)
+                earlier = getattr(
+                    self.phases_[-1], "certificates", ()
+                )  # a method of the user's may have none
+                certificate = _in_time(certificate, earlier, self.relations_)
             report_failure(certificate, self.relations_, self.on_failure, self._output_map[0])
         except BaseException:
             self._drop_fit()
@@ -325,17 +330,18 @@ class BaseSMiLE(CertifiedPredictionMixin, BaseEstimator):
         self.counterexamples_ = [*self.counterexamples_, *found]
 
 
-def _in_time(certificate, earlier):
+def _in_time(certificate, earlier, relations):
     """Proofs that training ended in, for the parts that a short ``time_limit`` left open."""
     parts = tuple(certificate)
     if len(earlier) != len(parts):
         return certificate
-    return combine(_finished(new, old) for new, old in zip(parts, earlier, strict=True))
+    return combine(_finished(*each) for each in zip(parts, earlier, relations, strict=True))
 
 
-def _finished(new, old):
-    # A proof counts for the very sentence and the very network that it is of, and for nothing else.
-    same = (new.statement, new.digest) == (old.statement, old.digest)
+def _finished(new, old, relation):
+    # A proof counts for the very relation (its numbers: the sentence is a caption) and network it is of.
+    same = (old.digest, old.domain) == (new.digest, new.domain)
+    same = same and old.proof.get("relation") == relation_data(relation)
     is_open = new.status in (Status.BOUNDED, Status.UNKNOWN)
     return old if same and is_open and old.status is Status.HOLDS else new
 

@@ -313,9 +313,10 @@ class SMiLEClassifier(ClassifierMixin, BaseSMiLE):
 
     def _class_weights(self, y):
         weights = compute_sample_weight(self.class_weight, y)
-        if not weights.any():
+        if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
             raise ValueError(
-                f"Got class_weight={self.class_weight!r} of zeros only, expected a positive weight."
+                f"Got class_weight={self.class_weight!r}, expected finite weights that are not negative, "
+                "and one that is positive."
             )
         return weights
 

@@ -49,9 +49,10 @@ def test_class_weights_multiply_sample_weights(data):
     np.testing.assert_allclose(both.decision_function(X), product.decision_function(X), rtol=1e-6)
 
 
-def test_class_weights_of_zero_leave_nothing(data):
-    with pytest.raises(ValueError, match=r"class_weight.*zeros only"):
-        model(class_weight={"yes": 0.0, "no": 0.0}).fit(*data)
+@pytest.mark.parametrize("weights", [(0.0, 0.0), (-1.0, 1.0), (np.nan, 1.0), (np.inf, 1.0)])
+def test_class_weights_that_weigh_nothing_or_no_one_knows_what(data, weights):
+    with pytest.raises(ValueError, match=r"class_weight.*finite weights"):
+        model(class_weight=dict(zip(("yes", "no"), weights, strict=True))).fit(*data)
 
 
 def test_margin_verifies_more_rows_than_log_loss(data):

@@ -1,9 +1,15 @@
 """The phases of ``method="smile"``: what each one must leave behind."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from torch import nn
 
 from smile_sklearn import Fair, GloballyRobust, Monotonic, SMiLERegressor, Status
+from smile_sklearn.exceptions import CertificationWarning
+from smile_sklearn.training import SMiLEMethod
+from smile_sklearn.training.net import batch_sizes
 from smile_sklearn.training.projection import head_factor, scale_head
 from smile_sklearn.training.state import Goal
 from smile_sklearn.verification import DifferenceBounds
@@ -66,3 +72,68 @@ def test_loss_falls_and_history_has_every_epoch(data):
 
 def test_free_channels_let_the_backbone_through(data):
     assert fit(data, Fair([0], 0.5)).backbone_utilisation_.inactive_clip > 0.4
+
+
+def test_what_is_judged_is_what_was_asked_whatever_a_method_does_to_its_goals(data):
+    class Curriculum(SMiLEMethod):
+        def train(self, state):
+            state.goals = tuple(loosened(goal, 500.0) for goal in state.goals)
+            return super().train(state)
+
+    asked = GloballyRobust(0.3, 1e-3)
+    with pytest.warns(CertificationWarning, match="without a proof"):
+        model = fit(data, asked, method=Curriculum(), max_iter=3)
+    assert model.certificate_.status is not Status.HOLDS
+    assert model.certificate_.proof["relation"] == model.certify(asked).proof["relation"]
+
+
+def test_a_proof_of_another_relation_under_the_same_sentence_is_not_taken_over(data):
+    def finish(state):
+        return tuple(
+            DifferenceBounds().verify(state.snapshot(), loosened(goal, 1e9).relation, coupling=goal.coupling)
+            for goal in state.goals
+        )
+
+    with pytest.warns(CertificationWarning, match="without a proof"):
+        model = fit(
+            data,
+            GloballyRobust(0.3, 1e-3),
+            method=SMiLEMethod(finish=finish),
+            max_iter=3,
+            posttrain_iter=0,
+            time_limit=1e-6,
+        )
+    assert model.certificate_.status is not Status.HOLDS
+
+
+def loosened(goal, factor):
+    """The goal with both ends of R moved, under the sentence that it had."""
+    ends = {"epsilon_lower": factor * goal.epsilon_lower, "epsilon_upper": factor * goal.epsilon_upper}
+    own = goal.relation
+    moved = replace(own, epsilon_lower=factor * own.epsilon_lower, epsilon_upper=factor * own.epsilon_upper)
+    assert moved.statement == own.statement
+    return replace(goal, relation=moved, **ends)
+
+
+def test_a_method_whose_last_phase_says_nothing(data):
+    class Silent(SMiLEMethod):
+        def posttrain(self, state):
+            super().posttrain(state)
+
+    assert fit(data, Fair([0], 0.5), method=Silent(), max_iter=3).certificate_.status is Status.HOLDS
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "sizes"),
+    [(1, [1]), (31, [31]), (32, [32]), (33, [33]), (96, [32, 32, 32]), (97, [32, 32, 33])],
+)
+def test_no_batch_of_one_row_where_there_are_others(n_rows, sizes):
+    assert batch_sizes(n_rows, 32) == sizes
+
+
+def test_backbone_with_batch_norm_trains_on_any_number_of_rows(data):
+    X, y = data
+    backbone = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 8))
+    model = fit((X[:97], y[:97]), Fair([0], 0.5), backbone=backbone, max_iter=2, batch_size=32)
+    assert model.network_.backbone[1].num_batches_tracked > 0
+    assert model.certificate_.status is Status.HOLDS

@@ -266,11 +266,15 @@ def draw(table, path):
 def main(arguments=None):
     parser = study_parser(__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=GROUPS, default=list(GROUPS), help=f"of {[*GROUPS]}")
+    parser.add_argument(
+        "--deltas", nargs="+", type=float, choices=DELTAS, default=DELTAS, help="default: all"
+    )
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     folder = output_folder(options)
     results = Results(folder / "robustness_raw.csv", KEYS)
-    missing = [(name, key) for name, key in planned(options) if not results.has(**key)]
+    wanted = [(name, key) for name, key in planned(options) if key["delta"] in options.deltas]
+    missing = [(name, key) for name, key in wanted if not results.has(**key)]
     if not options.quick:
         seconds = sum(GROUPS[name][-1] for name, _ in missing)
         print(f"{len(missing)} runs to do, about {seconds / 60:.0f} CPU minutes")

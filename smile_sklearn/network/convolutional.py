@@ -1,6 +1,7 @@
 """The convolutional auxiliary, for images."""
 
 import math
+from operator import index
 
 import torch
 from torch import nn
@@ -68,6 +69,7 @@ class ConvolutionalAuxiliary(Auxiliary):
         # The convolutions read every pixel: where a property holds one equal, its difference is 0.
         self.context = None
         self.image_shape = _image_shape(image_shape, architecture.n_features)
+        kernel, stride, padding = map(index, (kernel, stride, padding))  # numpy's whole numbers as Python's
         self.stride, self.padding = stride, padding
         self.kernels = nn.ModuleList()
         before, *side = self.image_shape

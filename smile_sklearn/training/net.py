@@ -19,8 +19,18 @@ class TensorBatches:
 
     def __iter__(self):
         order = torch.randperm(len(self.data.inputs), generator=self.generator).to(self.data.inputs.device)
-        for rows in order.split(self.batch_size):
+        for rows in order.split(batch_sizes(len(order), self.batch_size)):
             yield self.data.inputs[rows], (self.data.targets[rows], self.data.weights[rows])
+
+
+def batch_sizes(n_rows, batch_size):
+    """Sizes of the batches of an epoch; a single row left over joins the last one.
+
+    Normalisation layers of a user's backbone have no variance to divide by in a batch of one.
+    """
+    full, rest = divmod(n_rows, batch_size)
+    sizes = [batch_size] * full + [rest] * (rest > 0)
+    return [*sizes[:-2], batch_size + 1] if rest == 1 and full else sizes
 
 
 class _Dataset(torch.utils.data.Dataset):
@@ -240,7 +250,7 @@ def run_epochs(state, objective, n_epochs, *, optimizer, schedule):
 
 def n_steps(state, n_epochs):
     """Batches in so many epochs."""
-    return n_epochs * -(-len(state.data.inputs) // state.options.batch_size)
+    return n_epochs * len(batch_sizes(len(state.data.inputs), state.options.batch_size))
 
 
 SMALL_STEP = 10_000_000
