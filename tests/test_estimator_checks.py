@@ -7,10 +7,6 @@ from smile_sklearn import Fair, GloballyRobust, Monotonic, SMiLEClassifier, SMiL
 
 MAX_ITER = 20
 
-MINIBATCHES = (
-    "minibatch training: a repeated row and a row of weight 2 fall into different batches "
-    "(scikit-learn runs this check for MLPs with lbfgs only)"
-)
 NEEDS_THE_PROTECTED_COLUMN = (
     "asks for accuracy 0.83 on three blobs in two features; Fair([0], 1.) allows the first feature "
     "one logit of influence, and logistic regression on the other feature alone reaches 0.78"
@@ -19,10 +15,9 @@ NEEDS_THE_PROTECTED_COLUMN = (
 
 def expected_failures(estimator):
     """Checks that cannot pass, with the reason."""
-    failures = {"check_sample_weight_equivalence_on_dense_data": MINIBATCHES}
     if isinstance(estimator, SMiLEClassifier) and isinstance(estimator.properties, Fair):
-        failures["check_classifiers_train"] = NEEDS_THE_PROTECTED_COLUMN
-    return failures
+        return {"check_classifiers_train": NEEDS_THE_PROTECTED_COLUMN}
+    return {}
 
 
 ESTIMATORS = [

@@ -271,7 +271,7 @@ def binary():
     X[:, 2] = generator.integers(0, 2, 150)
     model = SMiLEClassifier(
         GloballyRobust({0: 0.02, 1: 0.02}, 0.5) & Fair([2], 0.2) & Monotonic([1, 0, 0]),
-        **{**FAST, "max_iter": 20},
+        **{**FAST, "pretrain_iter": 10, "max_iter": 30},
     )
     return model.fit(X, X[:, 0] + X[:, 1] > 1), X
 
