@@ -28,7 +28,7 @@ STEEPEST = 1 - (1 - DELTA) ** 3
 
 EPSILON = round(STEEPEST / 2, 4)
 PHASES = ("pretrain", "train", "posttrain")
-SETTINGS = {"n_latent": 1, "auxiliary": "relu", "batch_size": 64, "random_state": 1}
+SETTINGS = {"n_latent": 1, "auxiliary": "relu", "lambda_box": 0.1, "batch_size": 64, "random_state": 1}
 EPOCHS = {"pretrain_iter": 100, "max_iter": 100}
 MODELS = {
     "paper": {"method": "paper"},
