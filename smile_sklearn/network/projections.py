@@ -59,6 +59,7 @@ class _Projection(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, weight, start):
+        """Return the projected rows, and the thresholds that they were shrunk by."""
         magnitude = weight.abs()
         tau = thresholds(magnitude, start)
         shrunk = torch.sub(magnitude, tau[:, None], out=magnitude).relu_()
@@ -72,6 +73,7 @@ class _Projection(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, gradient, _):
+        """Return the gradient in ``weight``; the start has none."""
         shrunk, tau = ctx.saved_tensors
         sign = shrunk.sign()
         outside = tau > 0

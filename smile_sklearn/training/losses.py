@@ -82,6 +82,7 @@ class MarginLoss:
         """Return ``loss(output, targets, weights) -> scalar`` for outputs (n, 1) or (n, n_classes)."""
 
         def margin_loss(output, targets, weights):
+            """Weighted mean of the hinges, epsilon as bound above."""
             if output.shape[1] == 1:
                 missing = torch.relu(self.multiple - (2.0 * targets - 1.0) * output[:, 0] / epsilon)
                 return (weights * missing).mean()
