@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from smile_sklearn.network.projections import L1BallProjection, project_rows_on_l1_ball, thresholds
+from smile_sklearn.network.projections import LEAK, L1BallProjection, project_rows_on_l1_ball, thresholds
 
 
 def reference(row):
@@ -90,10 +90,22 @@ def test_signs_are_kept_so_that_monotone_rows_stay_monotone():
 
 
 def test_the_gradient_is_that_of_the_projection():
+    # No entry of a row outside the ball is shrunk to 0: there the two are the same function.
     rows = torch.tensor(
-        [[1.5, -0.9, 0.01, 0.4], [0.1, 0.2, -0.3, 0.05]], dtype=torch.float64, requires_grad=True
+        [[1.5, -1.2, 1.3, 1.4], [0.1, 0.2, -0.3, 0.05]], dtype=torch.float64, requires_grad=True
     )
     assert torch.autograd.gradcheck(project_rows_on_l1_ball, (rows,), eps=1e-7, atol=1e-5)
+
+
+def test_entries_shrunk_to_zero_receive_a_share_of_the_gradient():
+    rows = torch.tensor([[1.5, -0.9, 0.01, -0.02]], dtype=torch.float64, requires_grad=True)
+    wanted = torch.tensor([[0.3, 0.7, 2.0, -5.0]], dtype=torch.float64)
+    projected = project_rows_on_l1_ball(rows)
+    assert torch.equal(projected == 0, torch.tensor([[False, False, True, True]]))
+    (projected * wanted).sum().backward()
+    # On the support the part along (1, -1), the normal of the face: (0.3 - 0.7) / 2.
+    expected = torch.tensor([[0.5, 0.5, LEAK * 2.0, LEAK * -5.0]], dtype=torch.float64)
+    assert torch.allclose(rows.grad, expected)
 
 
 def test_float_rows_of_zeros_have_a_finite_gradient():

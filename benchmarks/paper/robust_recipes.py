@@ -6,6 +6,7 @@ prototypes that were compared on test images.
 
 from functools import partial
 
+import numpy as np
 from torch import nn
 
 from smile_sklearn.network import ConvolutionalAuxiliary
@@ -47,12 +48,16 @@ GLOBAL = {
 }
 """Parameters of method="smile" by delta, for the global rule."""
 
-EPOCHS = {0.010: 28, 0.025: 24, 0.050: 20, 0.075: 24, 0.100: 24}
-"""What is asked of the largest and of the smallest delta is the hardest to reach."""
+SHIFTS = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
+"""Rows and columns by which the copies of `with_shifted_copies` are moved."""
+
+EPOCHS = {0.010: 4, 0.025: 4, 0.050: 4, 0.075: 5, 0.100: 5}
+"""Over five copies of every row: as many steps as 20 and 25 over the rows. At the first three deltas 20
+epochs without copies verified 99.76, 99.71 and 99.60 % of the validation rows, 4 with them 99.84, 99.78 and
+99.67 %."""
 
 REACHES = {0.010: 5.5, 0.025: 2.2, 0.050: 1.1, 0.075: 1.1, 0.100: 1.1}
-"""Multiple of delta that is trained for. The smallest two are trained for .055 too: of the validation rows
-that network (20 epochs) verified 99.76 % at .010, one trained for .011 (12 epochs) 99.68 %."""
+"""Multiple of delta that is trained for: the smallest two are trained for .055 too, and verify more by it."""
 
 LOCAL = {
     delta: {
@@ -71,6 +76,13 @@ LOCAL = {
     for delta, epochs in EPOCHS.items()
 }
 """The same for the local rule: properties GloballyRobust(delta, None), which are trained around the rows."""
+
+
+def with_shifted_copies(rows, labels):
+    """Images (n, 784) and labels, then the same with every image moved by a pixel in each direction."""
+    framed = np.pad(rows.reshape(-1, 28, 28), ((0, 0), (1, 1), (1, 1)))
+    moved = [framed[:, 1 - down : 29 - down, 1 - right : 29 - right] for down, right in SHIFTS]
+    return np.concatenate(moved).reshape(-1, 784), np.tile(labels, len(SHIFTS))
 
 
 def convolutional_backbone(n_inputs, n_latent):

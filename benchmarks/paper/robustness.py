@@ -23,7 +23,7 @@ from crown_ibp import CrownIBP
 from matplotlib.figure import Figure
 from pgd import Attack, smile_logit, surviving_rows
 from results import Results, mean_and_spread, output_folder, study_parser
-from robust_recipes import GLOBAL, LOCAL, PAPER
+from robust_recipes import GLOBAL, LOCAL, PAPER, with_shifted_copies
 
 from smile_sklearn import GloballyRobust, InputDomain, SMiLEClassifier
 from smile_sklearn.datasets import fetch_mnist
@@ -93,17 +93,20 @@ def load(part, quick):
 # --- methods --------------------------------------------------------------------------------------
 
 
-def fit_smile(recipe, rule, delta, epsilon, seed, quick):
-    """Fit a SMiLEClassifier; the local rule asks for no global claim."""
+def fit_smile(recipe, rule, delta, epsilon, seed, quick, copies=None):
+    """Fit a SMiLEClassifier, on copies of the rows if any; the local rule asks for no global claim."""
     named = GloballyRobust(delta, epsilon if rule == "global" else None)
     model = SMiLEClassifier(named, domain=DOMAIN, random_state=seed, **recipe[delta])
     if quick:
         model.set_params(**QUICK)
+    rows, labels = load("train", quick)
+    if copies is not None:
+        rows, labels = copies(rows, labels)
     started = time.process_time()
     with warnings.catch_warnings():
         # A fit that ends without a proof says so in the column status.
         warnings.simplefilter("ignore", CertificationWarning)
-        model.fit(*load("train", quick))
+        model.fit(rows, labels)
     seconds = time.process_time() - started
     asked = {"property": named if rule == "local" else None, "method": rule}
     certificate = model.certificate_
@@ -150,7 +153,7 @@ def train_network(delta, seed, quick):
 
 FITS = {
     ("smile", "global"): partial(fit_smile, GLOBAL, "global"),
-    ("smile", "local"): partial(fit_smile, LOCAL, "local"),
+    ("smile", "local"): partial(fit_smile, LOCAL, "local", copies=with_shifted_copies),
     ("paper", "global"): partial(fit_smile, PAPER, "global"),
     ("crown-ibp", "local"): fit_crown_ibp,
     ("agnostic", "local"): fit_agnostic,

@@ -9,6 +9,14 @@ WARM = 0.9
 """Share of the last threshold to start from: weights move little in a step, and from below the root
 Newton's steps only rise."""
 
+LEAK = 0.1
+"""Share of the gradient that an entry shrunk to 0 still receives, as of a leaky relu.
+
+The projection's own gradient there is 0: an entry that once fell below the threshold would never hear
+that it is needed, and rows end as what the first steps made of them. MNIST zero against the rest at
+delta .1, 12 epochs, last 10 000 training images, two seeds: 98.38 and 98.10 % verified without, 98.84
+and 98.74 % with it; .01 to .2 are alike, all of the gradient (1) is worse than none."""
+
 MAX_STEPS = 200
 """Newton's method ends by itself (each step below the root leaves out at least one entry, in practice
 half of them); past this many a sort answers."""
@@ -55,7 +63,10 @@ def project_rows_on_l1_ball(weight):
 
 
 class _Projection(torch.autograd.Function):
-    """Soft thresholding; the gradient is that of the projection on the face where it ends."""
+    """Soft thresholding; the gradient is that of the projection on the face where it ends, and `LEAK`.
+
+    What is trained along is a choice; the certificate rests on the projected rows alone.
+    """
 
     @staticmethod
     def forward(ctx, weight, start):
@@ -81,6 +92,7 @@ class _Projection(torch.autograd.Function):
         along = (gradient * sign).sum(dim=1)
         support = sign.abs()
         mean = torch.where(outside, along / support.sum(dim=1).clamp(min=1.0), torch.zeros_like(along))
+        support.clamp_(min=LEAK)
         support[~outside] = 1.0
         return support.mul_(gradient).sub_(sign.mul_(mean[:, None])), None
 
