@@ -164,7 +164,7 @@ GROUPS = {
     "smile-global": ("smile", "global", (1.0,), None, 100),
     "smile-local": ("smile", "local", ("none",), None, 220),
     "agnostic": ("agnostic", "local", ("none",), None, 60),
-    "crown-ibp": ("crown-ibp", "local", ("none",), 1, 260),
+    "crown-ibp": ("crown-ibp", "local", ("none",), None, 80),
     "paper": ("paper", "global", (1.0,), 1, 300),
     "smile-epsilons": ("smile", "global", (0.75, 1.25), 1, 100),
 }
@@ -238,7 +238,7 @@ def summarise(raw):
     """One row a method, rule, delta and epsilon: means over the seeds, statuses counted."""
     keys = [*KEYS[:4]]
     table = mean_and_spread(raw, keys, MEASURED)
-    statuses = raw.fillna({"status": ""}).groupby(keys, sort=False)["status"]
+    statuses = raw.astype({"status": object}).fillna({"status": ""}).groupby(keys, sort=False)["status"]
     table["status"] = statuses.agg(lambda values: ", ".join(sorted(set(values)))).to_numpy()
     kept = [*keys]
     for name in MEASURED:

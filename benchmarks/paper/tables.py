@@ -81,15 +81,13 @@ SCORES = {"auto_mpg": ("MSE", mean_squared_error), "compas": ("accuracy", accura
 
 BOOSTING_GRID = {"learning_rate": [0.05, 0.1], "max_iter": [50, 100, 200], "max_leaf_nodes": [4, 8, 31]}
 
+COMMITTEE = {"hidden_layer_sizes": [(64, 64)], "method": [CommitteeMethod(n_members=4)], "n_latent": [32]}
+
 GRIDS = {
     ("auto_mpg", "smile"): [
         {"hidden_layer_sizes": [(32, 32), (64, 64)], "lambda_box": [0.0, 0.1]},
-        {
-            "hidden_layer_sizes": [(64, 64)],
-            "lambda_box": [0.0],
-            "method": [CommitteeMethod(n_members=4)],
-            "n_latent": [32],
-        },
+        {"hidden_layer_sizes": [(64, 64)], "lambda_box": [0.0], "learning_rate_init": [0.02]},
+        {**COMMITTEE, "lambda_box": [0.0], "learning_rate_init": [0.01, 0.02]},
     ],
     ("compas", "smile"): {"lambda_box": [0.0], "max_iter": [30, 60], "batch_size": [256]},
     ("auto_mpg", "boosting, monotone"): BOOSTING_GRID,
@@ -104,6 +102,7 @@ CHOSEN = {
     ("auto_mpg", "smile"): {
         "hidden_layer_sizes": (64, 64),
         "lambda_box": 0.0,
+        "learning_rate_init": 0.02,
         "method": CommitteeMethod(n_members=4),
         "n_latent": 32,
     },
