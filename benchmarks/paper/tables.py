@@ -243,6 +243,7 @@ def draw(raw, path):
             panel.plot(scores.mean(), height, "|", color="black", markersize=18)
         panel.set_yticks(range(len(names)), names)
         panel.invert_yaxis()
+        panel.locator_params(axis="x", nbins=5)
         panel.set(title=task, xlabel=f"test {SCORES[task][0]}")
         panel.grid(axis="x", color="0.93")
         panel.set_axisbelow(True)
