@@ -26,6 +26,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from smile_sklearn import Monotonic, SMiLEClassifier, SMiLERegressor
+from smile_sklearn.datasets import DatasetNotFoundError
 from smile_sklearn.datasets._loading import find_data_home
 from smile_sklearn.exceptions import CertificationWarning
 from smile_sklearn.inspection import without_backbone
@@ -66,6 +67,10 @@ class Task:
 def load(name):
     """Read a task from the data folder (``SMILE_DATA``, else scikit-learn's data home)."""
     folder = find_data_home() / "monotone"
+    if not folder.is_dir():
+        raise DatasetNotFoundError(
+            f"Got no folder {folder}: set SMILE_DATA to the folder that has 'monotone'."
+        )
     about = json.loads((folder / "monotonicity.json").read_text())[name]
     frames = [pd.read_csv(folder / about[part]) for part in ("train", "test")]
     targets = [frame.pop(about["target"]).to_numpy() for frame in frames]
